@@ -1,0 +1,51 @@
+# Every verb makes what it needs; CI calls the same verbs as a person.
+PYTHON ?= python3
+ARGS ?=
+SERVE := .venv/bin/python
+DEV := .venv-dev/bin/python
+PROTO_OUT ?= .
+GENERATED := depth_pb2.py depth_pb2.pyi depth_pb2_grpc.py depth_pb2_grpc.pyi
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: serve test check fmt proto bench clean
+
+serve: .venv/.ready ## run the server: make serve ARGS="--http-port 18000 --grpc-port 18001"
+	@exec $(SERVE) -m server $(ARGS)
+
+test: .venv/.ready .venv-dev/.ready ## run every test
+	$(DEV) -m pytest $(ARGS)
+
+check: .venv-dev/.ready ## format, lint, types, layers, generated code, Dockerfile
+	$(DEV) -m ruff format --check .
+	$(DEV) -m ruff check .
+	$(DEV) -m mypy
+	.venv-dev/bin/lint-imports
+	.venv-dev/bin/hadolint Dockerfile
+	@mkdir -p .cache/proto && $(MAKE) --no-print-directory proto PROTO_OUT=.cache/proto
+	for f in $(GENERATED); do diff -u fathom/wire/$$f .cache/proto/fathom/wire/$$f || exit 1; done
+
+fmt: .venv-dev/.ready ## format and repair what can be repaired
+	$(DEV) -m ruff format .
+	$(DEV) -m ruff check --fix .
+
+proto: .venv-dev/.ready ## generate fathom/wire/*_pb2* from depth.proto
+	@$(DEV) -m grpc_tools.protoc --proto_path=. \
+		--plugin=.venv-dev/bin/protoc-gen-mypy --plugin=.venv-dev/bin/protoc-gen-mypy_grpc \
+		--python_out=$(PROTO_OUT) --mypy_out=quiet:$(PROTO_OUT) \
+		--grpc_python_out=$(PROTO_OUT) --mypy_grpc_out=quiet:$(PROTO_OUT) fathom/wire/depth.proto
+
+bench: .venv-dev/.ready ## frames per second of model, server and stream
+	$(DEV) benchmarks/fps.py $(ARGS)
+
+clean:
+	rm -rf .venv .venv-dev .cache
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(SERVE) $(PIP_INSTALL) --editable '.[server,client]'
+	@touch $@
+
+.venv-dev/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-dev
+	$(DEV) $(PIP_INSTALL) --editable '.[dev]'
+	@touch $@

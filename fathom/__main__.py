@@ -1,0 +1,120 @@
+"""One picture through a running server.
+
+    python -m fathom probe samples/desk.jpg depth.png --server localhost:8001
+
+OUT decides the form: .png 16-bit millimetres, .npy float32 metres, .jpg a colour picture, .ply a
+point cloud. Prints where the time went.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from fathom.codecs.answer import decode_answer
+from fathom.codecs.depth import encode_npy
+from fathom.codecs.image import decode, inspect
+from fathom.codecs.ply import encode_ply
+from fathom.errors import Code, FathomError
+from fathom.session.pictures import as_image
+from fathom.session.sync import Client
+from fathom.values import DepthEncoding, EncodedDepth, Image, Limits, Options, Output
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; 0 good, 1 failed, 2 misuse."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _probe(arguments)
+    except FathomError as error:
+        print(f"fathom probe: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m fathom",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    probe = commands.add_parser("probe", help="send one picture, write its depth, print the times")
+    probe.add_argument("image", type=Path, metavar="IMAGE", help="a JPEG, PNG or WebP file")
+    probe.add_argument("out", type=Path, metavar="OUT", help="a .png, .npy, .jpg or .ply file")
+    probe.add_argument("--server", default="localhost:8001", help="HOST:PORT (%(default)s)")
+    probe.add_argument("--model", default="", help="a model's name (the server's first)")
+    probe.add_argument("--hfov", type=float, help="the camera's horizontal field of view, degrees")
+    return parser
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    out: Path = arguments.out
+    write = _WRITERS.get(out.suffix.lower())
+    if write is None:
+        raise FathomError(
+            Code.BAD_OPTION,
+            expected=f"an output file that ends in {', '.join(_WRITERS)}",
+            got=out.name,
+            repair="choose by what you will open it with",
+        )
+    try:
+        image = as_image(arguments.image.read_bytes())
+    except OSError as error:
+        raise FathomError(
+            Code.BAD_IMAGE,
+            expected="a picture that can be read",
+            got=f"{arguments.image}: {error.strerror}",
+            repair="check the path",
+        ) from error
+    encoding = _ENCODINGS.get(out.suffix.lower(), DepthEncoding.F32_M)
+    options = Options(depth_encoding=encoding, output=Output.SOURCE, hfov_deg=arguments.hfov)
+    with Client(arguments.server) as client:
+        before_s = time.perf_counter()
+        answer = client.predict_encoded(image, options, model=arguments.model)
+        round_trip_s = time.perf_counter() - before_s
+    out.write_bytes(write(answer, image))
+    _report(answer, round_trip_s, out)
+    return 0
+
+
+def _report(answer: EncodedDepth, round_trip_s: float, out: Path) -> None:
+    print(f"{out}: {answer.width_px}x{answer.height_px} by {answer.model} {answer.version}")
+    origin = "given" if answer.focal_given else "assumed"
+    print(f"focal length {answer.camera.fx:.1f} px ({origin})")
+    stages = {
+        "wait": answer.stages.wait_s,
+        "decode": answer.stages.decode_s,
+        "infer": answer.stages.infer_s,
+        "finish": answer.stages.finish_s,
+        "encode": answer.stages.encode_s,
+    }
+    for stage, seconds in stages.items():
+        print(f"{stage:>10} {seconds * 1e3:8.2f} ms")
+    print(f"{'round trip':>10} {round_trip_s * 1e3:8.2f} ms")
+
+
+def _as_sent(answer: EncodedDepth, _: Image) -> bytes:
+    return answer.data
+
+
+def _as_npy(answer: EncodedDepth, _: Image) -> bytes:
+    return encode_npy(decode_answer(answer).depth_m)
+
+
+def _as_ply(answer: EncodedDepth, image: Image) -> bytes:
+    pixels = decode(image, inspect(image, Limits()))
+    return encode_ply(decode_answer(answer).depth_m, pixels, answer.camera)
+
+
+_WRITERS: Mapping[str, Callable[[EncodedDepth, Image], bytes]] = {
+    ".png": _as_sent,
+    ".jpg": _as_sent,
+    ".npy": _as_npy,
+    ".ply": _as_ply,
+}
+_ENCODINGS = {".png": DepthEncoding.PNG16_MM, ".jpg": DepthEncoding.JPEG_COLOUR}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""The model card: what a model is, what it was measured to do, and the hash of every file of it.
+
+A card is the promise a server checks before it serves: a file whose hash is not the card's is
+refused. Knows no engine and no network.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fathom.errors import Code, FathomError
+from fathom.geometry import Size
+
+CARD_FILE = "card.json"
+_BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured number and all that is needed to measure it again."""
+
+    name: str
+    value: float
+    unit: str
+    protocol: str
+    machine: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """One file of a version: its path beside the card, what it is for, and its hash."""
+
+    path: str
+    target: str
+    precision: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Everything worth knowing of one version of a model.
+
+    input_size  (height, width) of the network input
+    focal_px    the focal length its metres were learned with, in network pixels
+    range_m     the nearest and farthest depth it can answer
+    """
+
+    name: str
+    version: int
+    summary: str
+    recipe: str
+    data: str
+    data_licence: str
+    parameters: int
+    input_size: Size
+    outputs: tuple[str, ...]
+    classes: tuple[str, ...]
+    focal_px: float
+    range_m: tuple[float, float]
+    figures: tuple[Figure, ...]
+    files: tuple[ModelFile, ...]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Card":
+        """Read a card; raises BAD_MODEL if a field is missing, unknown or of the wrong type."""
+        try:
+            raw = json.loads(text)
+            return cls(
+                **_exact(cls, raw)
+                | {
+                    "input_size": _pair(raw["input_size"], int),
+                    "range_m": _pair(raw["range_m"], float),
+                    "outputs": tuple(str(v) for v in raw["outputs"]),
+                    "classes": tuple(str(v) for v in raw["classes"]),
+                    "figures": tuple(Figure(**_exact(Figure, f)) for f in raw["figures"]),
+                    "files": tuple(ModelFile(**_exact(ModelFile, f)) for f in raw["files"]),
+                    "version": int(raw["version"]),
+                    "focal_px": float(raw["focal_px"]),
+                }
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise FathomError(
+                Code.BAD_MODEL,
+                expected=f"a card with the fields {', '.join(f.name for f in fields(cls))}",
+                got=f"{type(error).__name__}: {error}",
+                repair="write the card again with `python -m export`",
+            ) from error
+
+    def figure(self, name: str) -> Figure | None:
+        """The first measured figure of that name."""
+        return next((figure for figure in self.figures if figure.name == name), None)
+
+
+def read_card(path: Path) -> Card:
+    """Read `card.json`; raises BAD_MODEL if it is not there or not a card."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FathomError(
+            Code.BAD_MODEL,
+            expected=f"a model card at {path}",
+            got=error.strerror or type(error).__name__,
+            repair="export the model again, or take its folder out of the repository",
+        ) from error
+    return Card.from_json(text)
+
+
+def verify_files(card: Card, folder: Path) -> Iterator[ModelFile]:
+    """Hash each file of the card and yield it when it is the one that was measured.
+
+    folder  where the card lies; paths on the card are relative to it
+    raises  BAD_MODEL at the first file that is missing or differs
+    """
+    for file in card.files:
+        path = folder / file.path
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise _mismatch(file, "a path that leads out of the model's folder")
+        if not path.is_file():
+            raise _mismatch(file, "no such file")
+        digest = sha256_of(path)
+        if digest != file.sha256:
+            raise _mismatch(file, f"sha256 {digest[:12]}... over {path.stat().st_size} bytes")
+        yield file
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in hex, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _mismatch(file: ModelFile, got: str) -> FathomError:
+    return FathomError(
+        Code.BAD_MODEL,
+        expected=f"{file.path} with sha256 {file.sha256[:12]}... and {file.bytes} bytes",
+        got=got,
+        repair="restore the file from the repository, or export the model again",
+    )
+
+
+def _exact(kind: type, raw: dict[str, Any]) -> dict[str, Any]:
+    wanted = {field.name for field in fields(kind)}
+    if set(raw) != wanted:
+        raise ValueError(f"fields that differ: {sorted(set(raw) ^ wanted)}")
+    return raw
+
+
+def _pair(raw: list[Any], kind: type) -> tuple[Any, Any]:
+    first, second = raw
+    return kind(first), kind(second)

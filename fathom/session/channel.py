@@ -1,0 +1,31 @@
+"""What both shells say to a gRPC channel: its options, one request, one reply."""
+
+from fathom.errors import Code, FathomError
+from fathom.values import EncodedDepth, Image, Options
+from fathom.wire import depth_pb2 as pb
+from fathom.wire.convert import answer_from_wire, image_to_wire, options_to_wire
+
+# An answer at the size of a 50-megapixel photo is 200 MB of float32; gRPC's own bound is 4 MB.
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 256 * 2**20),
+    ("grpc.max_send_message_length", -1),
+)
+
+
+def predict_request(image: Image, options: Options, model: str) -> pb.PredictRequest:
+    return pb.PredictRequest(
+        model=model, image=image_to_wire(image), options=options_to_wire(options)
+    )
+
+
+def reply_depth(reply: pb.Answer) -> EncodedDepth:
+    """The depth of a unary reply; raises if it holds anything else."""
+    answer = answer_from_wire(reply)
+    if not isinstance(answer, EncodedDepth):
+        raise FathomError(
+            Code.BAD_REQUEST,
+            expected="depth, or an error status",
+            got=type(answer).__name__,
+            repair="use a client of the server's version",
+        )
+    return answer

@@ -1,0 +1,439 @@
+"""Between wire messages and values, both ways, in one place for client and server.
+
+Whatever a message can hold that a value cannot is refused here with BAD_OPTION or BAD_REQUEST.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from fathom.codecs.image import sniff
+from fathom.errors import Code, FathomError
+from fathom.geometry import Intrinsics, Size
+from fathom.values import (
+    Closing,
+    ColourMap,
+    Colours,
+    DepthEncoding,
+    Description,
+    EncodedDepth,
+    Failed,
+    Frame,
+    Image,
+    ImageEncoding,
+    LabelEncoding,
+    Limits,
+    ModelInfo,
+    Opened,
+    OpenStream,
+    Options,
+    Output,
+    Policy,
+    ServerAnswer,
+    Skipped,
+    SkipReason,
+    StageTimes,
+)
+from fathom.wire import depth_pb2 as pb
+
+_E = TypeVar("_E", bound=StrEnum)
+_N = TypeVar("_N", bound=int)
+
+
+def _names(values: type[_E], prefix: str, numbers: Iterable[tuple[str, _N]]) -> dict[_E, _N]:
+    """The wire number of every member: DepthEncoding.F16_M is DEPTH_ENCODING_F16_M."""
+    by_name = dict(numbers)
+    return {member: by_name[f"{prefix}_{member.name}"] for member in values}
+
+
+IMAGE_ENCODING = _names(ImageEncoding, "IMAGE_ENCODING", pb.ImageEncoding.items())
+DEPTH_ENCODING = _names(DepthEncoding, "DEPTH_ENCODING", pb.DepthEncoding.items())
+LABEL_ENCODING = _names(LabelEncoding, "LABEL_ENCODING", pb.LabelEncoding.items())
+POLICY = _names(Policy, "POLICY", pb.Policy.items())
+SKIP_REASON = _names(SkipReason, "SKIP_REASON", pb.SkipReason.items())
+_OUTPUT = {Output.NETWORK: pb.OutputSize.KIND_NETWORK, Output.SOURCE: pb.OutputSize.KIND_SOURCE}
+
+
+def _member(table: Mapping[_E, int], number: int, what: str) -> _E:
+    for member, known in table.items():
+        if known == number:
+            return member
+    raise FathomError(
+        Code.BAD_OPTION,
+        expected=f"{what}: {', '.join(table)}",
+        got=f"number {number}",
+        repair="generate the client again from this server's depth.proto",
+    )
+
+
+def to_us(seconds: float) -> int:
+    """Seconds to the wire's microseconds, never negative."""
+    return max(0, round(seconds * 1e6))
+
+
+def to_s(microseconds: int) -> float:
+    return microseconds / 1e6
+
+
+def image_to_wire(image: Image) -> pb.Image:
+    return pb.Image(
+        encoding=IMAGE_ENCODING[image.encoding],
+        width=image.width_px,
+        height=image.height_px,
+        row_stride=image.row_stride,
+        data=image.data,
+    )
+
+
+def image_from_wire(message: pb.Image) -> Image:
+    if message.encoding == pb.IMAGE_ENCODING_UNSPECIFIED:
+        encoding = sniff(message.data)
+    else:
+        encoding = _member(IMAGE_ENCODING, message.encoding, "an image encoding")
+    return Image(
+        encoding=encoding,
+        data=message.data,
+        width_px=message.width,
+        height_px=message.height,
+        row_stride=message.row_stride,
+    )
+
+
+def camera_to_wire(camera: Intrinsics) -> pb.Intrinsics:
+    return pb.Intrinsics(fx=camera.fx, fy=camera.fy, cx=camera.cx, cy=camera.cy)
+
+
+def camera_from_wire(message: pb.Intrinsics) -> Intrinsics:
+    return Intrinsics(message.fx, message.fy, message.cx, message.cy)
+
+
+def options_to_wire(options: Options) -> pb.Options:
+    message = pb.Options(
+        depth_encoding=DEPTH_ENCODING[options.depth_encoding],
+        smoothing=options.smoothing,
+        colours=pb.Colours(
+            map=options.colours.map,
+            near_m=options.colours.near_m,
+            far_m=options.colours.far_m,
+        ),
+    )
+    if isinstance(options.output, Output):
+        message.output_size.kind = _OUTPUT[options.output]
+    else:
+        message.output_size.explicit.height, message.output_size.explicit.width = options.output
+    if options.labels is not None:
+        message.labels = LABEL_ENCODING[options.labels]
+    if options.camera is not None:
+        message.intrinsics.CopyFrom(camera_to_wire(options.camera))
+    elif options.hfov_deg is not None:
+        message.hfov_deg = options.hfov_deg
+    return message
+
+
+def options_from_wire(message: pb.Options) -> Options:
+    camera = message.WhichOneof("camera")
+    return Options(
+        depth_encoding=(
+            _member(DEPTH_ENCODING, message.depth_encoding, "a depth encoding")
+            if message.depth_encoding
+            else DepthEncoding.U16_MM
+        ),
+        output=_output_from_wire(message.output_size),
+        labels=(
+            _member(LABEL_ENCODING, message.labels, "a label encoding") if message.labels else None
+        ),
+        smoothing=message.smoothing,
+        camera=camera_from_wire(message.intrinsics) if camera == "intrinsics" else None,
+        hfov_deg=_checked_hfov(message.hfov_deg) if camera == "hfov_deg" else None,
+        colours=_colours_from_wire(message.colours),
+    )
+
+
+def _checked_hfov(hfov_deg: float) -> float:
+    Intrinsics.from_hfov(hfov_deg, (1, 1))  # raises BAD_OPTION before any picture comes
+    return hfov_deg
+
+
+def _output_from_wire(message: pb.OutputSize) -> Output | Size:
+    if message.WhichOneof("size") == "explicit":
+        return message.explicit.height, message.explicit.width
+    if message.kind == pb.OutputSize.KIND_SOURCE:
+        return Output.SOURCE
+    return Output.NETWORK
+
+
+def _colours_from_wire(message: pb.Colours) -> Colours:
+    defaults = Colours()
+    if message.map and message.map not in set(ColourMap):
+        raise FathomError(
+            Code.BAD_OPTION,
+            expected=f"a colour map: {', '.join(ColourMap)}",
+            got=repr(message.map[:40]),
+            repair="use one of these names",
+        )
+    return Colours(
+        map=ColourMap(message.map) if message.map else defaults.map,
+        near_m=message.near_m if message.far_m else defaults.near_m,
+        far_m=message.far_m or defaults.far_m,
+    )
+
+
+def frame_to_wire(frame: Frame) -> pb.Frame:
+    return pb.Frame(
+        seq=frame.seq,
+        age_us=to_us(frame.age_s),
+        deadline_us=0 if frame.deadline_s is None else max(1, to_us(frame.deadline_s)),
+        image=image_to_wire(frame.image),
+    )
+
+
+def open_to_wire(opening: OpenStream) -> pb.Open:
+    return pb.Open(
+        model=opening.model,
+        stream_name=opening.name,
+        policy=POLICY[opening.policy],
+        every_n=opening.every_n,
+        options=options_to_wire(opening.options),
+        deadline_us=0 if opening.deadline_s is None else max(1, to_us(opening.deadline_s)),
+        priority=opening.priority,
+    )
+
+
+def open_from_wire(message: pb.Open) -> OpenStream:
+    policy = _member(POLICY, message.policy, "a policy") if message.policy else Policy.LATEST
+    if policy is Policy.EVERY_N and message.every_n < 1:
+        raise FathomError(
+            Code.BAD_OPTION,
+            expected="every_n of at least 1 with the policy every_n",
+            got=str(message.every_n),
+            repair="every_n=2 keeps every second frame",
+        )
+    return OpenStream(
+        model=message.model,
+        name=message.stream_name,
+        policy=policy,
+        every_n=max(1, message.every_n),
+        options=options_from_wire(message.options),
+        deadline_s=to_s(message.deadline_us) or None,
+        priority=message.priority,
+    )
+
+
+def limits_to_wire(limits: Limits) -> pb.Limits:
+    return pb.Limits(
+        image_bytes=limits.image_bytes,
+        image_pixels=limits.image_pixels,
+        side_px=limits.side_px,
+        waiting_frames=limits.waiting_frames,
+        streams=limits.streams,
+    )
+
+
+def limits_from_wire(message: pb.Limits) -> Limits:
+    return Limits(
+        image_bytes=message.image_bytes,
+        image_pixels=message.image_pixels,
+        side_px=message.side_px,
+        waiting_frames=message.waiting_frames,
+        streams=message.streams,
+    )
+
+
+def opened_to_wire(opened: Opened) -> pb.Opened:
+    return pb.Opened(
+        stream_id=opened.stream_id,
+        limits=limits_to_wire(opened.limits),
+        model=opened.model,
+        version=opened.version,
+    )
+
+
+def opened_from_wire(message: pb.Opened) -> Opened:
+    return Opened(
+        stream_id=message.stream_id,
+        model=message.model,
+        version=message.version,
+        limits=limits_from_wire(message.limits),
+    )
+
+
+def answer_to_wire(answer: ServerAnswer) -> pb.Answer:
+    message = pb.Answer(seq=answer.seq, age_us=to_us(answer.age_s))
+    match answer:
+        case EncodedDepth():
+            message.stages.CopyFrom(_stages_to_wire(answer.stages))
+            message.batch_size = answer.batch_size
+            message.depth.CopyFrom(_depth_to_wire(answer))
+        case Skipped():
+            message.skipped.reason = SKIP_REASON[answer.reason]
+            if answer.superseded_by is not None:
+                message.skipped.superseded_by = answer.superseded_by
+        case Failed():
+            message.failed.CopyFrom(failed_to_wire(answer))
+    return message
+
+
+def _stages_to_wire(stages: StageTimes) -> pb.StageTimes:
+    return pb.StageTimes(
+        wait_us=to_us(stages.wait_s),
+        decode_us=to_us(stages.decode_s),
+        infer_us=to_us(stages.infer_s),
+        finish_us=to_us(stages.finish_s),
+        encode_us=to_us(stages.encode_s),
+    )
+
+
+def _depth_to_wire(depth: EncodedDepth) -> pb.DepthMap:
+    message = pb.DepthMap(
+        encoding=DEPTH_ENCODING[depth.encoding],
+        width=depth.width_px,
+        height=depth.height_px,
+        data=depth.data,
+        camera=camera_to_wire(depth.camera),
+        focal_given=depth.focal_given,
+        model=depth.model,
+        version=depth.version,
+        labels=depth.labels,
+    )
+    if depth.label_encoding is not None:
+        message.label_encoding = LABEL_ENCODING[depth.label_encoding]
+    return message
+
+
+def failed_to_wire(failed: Failed) -> pb.Failed:
+    return pb.Failed(
+        code=failed.code, expected=failed.expected, got=failed.got, repair=failed.repair
+    )
+
+
+def failed_from_wire(message: pb.Failed, seq: int = 0, age_s: float = 0.0) -> Failed:
+    known = message.code in set(Code)
+    return Failed(
+        seq=seq,
+        code=Code(message.code) if known else Code.INTERNAL,
+        expected=message.expected,
+        got=message.got if known else f"{message.code}: {message.got}",
+        repair=message.repair,
+        age_s=age_s,
+    )
+
+
+def answer_from_wire(message: pb.Answer) -> ServerAnswer:
+    """An answer with its depth still encoded; raises BAD_REQUEST for one without an outcome."""
+    age_s = to_s(message.age_us)
+    match message.WhichOneof("outcome"):
+        case "depth":
+            return _depth_from_wire(message, age_s)
+        case "skipped":
+            skipped = message.skipped
+            newer = skipped.superseded_by if skipped.HasField("superseded_by") else None
+            reason = _member(SKIP_REASON, skipped.reason, "a reason")
+            return Skipped(seq=message.seq, reason=reason, superseded_by=newer, age_s=age_s)
+        case "failed":
+            return failed_from_wire(message.failed, message.seq, age_s)
+        case _:
+            raise FathomError(
+                Code.BAD_REQUEST,
+                expected="an answer with depth, skipped or failed",
+                got="an answer without an outcome",
+                repair="use a client of the server's version",
+            )
+
+
+def _depth_from_wire(message: pb.Answer, age_s: float) -> EncodedDepth:
+    depth, stages = message.depth, message.stages
+    label_encoding = (
+        _member(LABEL_ENCODING, depth.label_encoding, "a label encoding")
+        if depth.label_encoding
+        else None
+    )
+    return EncodedDepth(
+        seq=message.seq,
+        encoding=_member(DEPTH_ENCODING, depth.encoding, "a depth encoding"),
+        width_px=depth.width,
+        height_px=depth.height,
+        data=depth.data,
+        camera=camera_from_wire(depth.camera),
+        focal_given=depth.focal_given,
+        model=depth.model,
+        version=depth.version,
+        labels=depth.labels,
+        label_encoding=label_encoding,
+        stages=StageTimes(
+            wait_s=to_s(stages.wait_us),
+            decode_s=to_s(stages.decode_us),
+            infer_s=to_s(stages.infer_us),
+            finish_s=to_s(stages.finish_us),
+            encode_s=to_s(stages.encode_us),
+        ),
+        batch_size=message.batch_size,
+        age_s=age_s,
+    )
+
+
+def closing_to_wire(closing: Closing) -> pb.Closing:
+    return pb.Closing(code=closing.code or "", reason=closing.reason, counts=closing.counts)
+
+
+def closing_from_wire(message: pb.Closing) -> Closing:
+    code = Code(message.code) if message.code in set(Code) else None
+    if message.code and code is None:
+        code = Code.INTERNAL
+    return Closing(code=code, reason=message.reason, counts=dict(message.counts))
+
+
+def description_to_wire(description: Description) -> pb.DescribeReply:
+    return pb.DescribeReply(
+        server_version=description.server_version,
+        models=[_model_to_wire(model) for model in description.models],
+        depth_encodings=[DEPTH_ENCODING[e] for e in description.depth_encodings],
+        image_encodings=[IMAGE_ENCODING[e] for e in description.image_encodings],
+        limits=limits_to_wire(description.limits),
+        engine=description.engine,
+        device=description.device,
+        precision=description.precision,
+    )
+
+
+def _model_to_wire(model: ModelInfo) -> pb.Model:
+    return pb.Model(
+        name=model.name,
+        version=model.version,
+        summary=model.summary,
+        input_size=pb.Size(width=model.input_size[1], height=model.input_size[0]),
+        outputs=model.outputs,
+        classes=model.classes,
+        focal_px=model.focal_px,
+        min_m=model.range_m[0],
+        max_m=model.range_m[1],
+    )
+
+
+def description_from_wire(message: pb.DescribeReply) -> Description:
+    return Description(
+        server_version=message.server_version,
+        models=tuple(
+            ModelInfo(
+                name=model.name,
+                version=model.version,
+                summary=model.summary,
+                input_size=(model.input_size.height, model.input_size.width),
+                outputs=tuple(model.outputs),
+                classes=tuple(model.classes),
+                focal_px=model.focal_px,
+                range_m=(model.min_m, model.max_m),
+            )
+            for model in message.models
+        ),
+        depth_encodings=_known(DEPTH_ENCODING, message.depth_encodings),
+        image_encodings=_known(IMAGE_ENCODING, message.image_encodings),
+        limits=limits_from_wire(message.limits),
+        engine=message.engine,
+        device=message.device,
+        precision=message.precision,
+    )
+
+
+def _known(table: Mapping[_E, int], numbers: Iterable[int]) -> tuple[_E, ...]:
+    wanted = set(numbers)
+    return tuple(member for member, number in table.items() if number in wanted)
