@@ -1,0 +1,222 @@
+"""Where doors leave frames and lanes find them: one model's scheduler under one lock.
+
+Doors call `open`, `offer` and `close` from the event loop; lanes call `take` and `settle` from
+their threads. Every frame that was offered is settled once, and answers leave in frame order.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from fathom.card import Card
+from fathom.codecs.image import inspect
+from fathom.errors import Code, FathomError
+from fathom.values import (
+    Failed,
+    Frame,
+    Limits,
+    OpenStream,
+    Options,
+    ServerAnswer,
+    SkipReason,
+)
+from server.core.reorder import Reorder
+from server.core.scheduler import Scheduler, Ticket, Verdict
+from server.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """A decided answer and when its frame was captured, so that its age can be told on leaving."""
+
+    answer: ServerAnswer
+    captured_s: float
+
+
+Deliver: TypeAlias = Callable[[list[Settled]], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stream:
+    options: Options
+    deadline_s: float | None
+    deliver: Deliver
+    reorder: Reorder[Settled] = field(default_factory=Reorder)
+
+
+class Dispatch:
+    """One model's frames, from admission to their one answer."""
+
+    def __init__(
+        self,
+        card: Card,
+        limits: Limits,
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.card = card
+        self.limits = limits
+        self.clock = clock
+        self._telemetry = telemetry
+        self._scheduler = Scheduler(max_streams=limits.streams, queue_frames=limits.waiting_frames)
+        self._streams: dict[int, _Stream] = {}
+        self._changed = threading.Condition()
+        self._stopping = False
+
+    @property
+    def streams(self) -> int:
+        return self._scheduler.streams
+
+    @property
+    def waiting(self) -> int:
+        with self._changed:
+            return self._scheduler.waiting
+
+    def open(self, opening: OpenStream, deliver: Deliver) -> int:
+        """A new stream's number.
+
+        deliver  called from any thread, with answers in frame order; must not block
+        raises   QUEUE_FULL, SHUTTING_DOWN, NOT_AVAILABLE for what this model cannot give
+        """
+        self._check_available(opening)
+        with self._changed:
+            if self._stopping:
+                raise _shutting_down()
+            stream = self._scheduler.open(opening.policy, opening.every_n)
+            self._streams[stream] = _Stream(opening.options, opening.deadline_s, deliver)
+        return stream
+
+    def has_room(self, stream: int) -> bool:
+        """Whether a stream with the policy `all` takes a frame without losing it."""
+        with self._changed:
+            return self._scheduler.has_room(stream)
+
+    def offer(self, stream: int, frame: Frame) -> None:
+        """Take a frame in; what becomes of it arrives through the stream's `deliver`.
+
+        raises  BAD_SEQUENCE for a gap or repeat in the numbering: that frame was not received
+        """
+        arrived_s = self.clock()
+        self._receive(stream, frame.seq)
+        state = self._streams[stream]
+        try:
+            header = inspect(frame.image, self.limits)
+        except FathomError as error:
+            self._settle(stream, Failed.from_error(frame.seq, error), arrived_s - frame.age_s)
+            return
+        deadline_s = state.deadline_s if frame.deadline_s is None else frame.deadline_s
+        ticket = Ticket(
+            stream=stream,
+            frame=frame,
+            header=header,
+            options=state.options,
+            arrived_s=arrived_s,
+            due_s=None if deadline_s is None else arrived_s + deadline_s,
+        )
+        with self._changed:
+            verdicts = self._scheduler.offer(ticket)
+            if self._stopping:
+                verdicts += self._scheduler.drain(SkipReason.SHUTDOWN)
+            self._changed.notify()
+        self._apply(verdicts)
+
+    def refuse(self, stream: int, seq: int, error: FathomError) -> None:
+        """Take in a frame that is wrong before it is looked at; raises BAD_SEQUENCE."""
+        self._receive(stream, seq)
+        self._settle(stream, Failed.from_error(seq, error), self.clock())
+
+    def close(self, stream: int) -> None:
+        """The stream's client is gone or done; frames it left behind fail as `connection_lost`."""
+        with self._changed:
+            left = self._scheduler.close(stream)
+            del self._streams[stream]
+        for ticket in left:
+            self._telemetry.settled(self.card.name, _abandoned(ticket.frame.seq))
+
+    def take(self, most: int) -> list[Ticket] | None:
+        """The next batch for a lane; waits for one. None: there will be none, end the lane."""
+        while True:
+            with self._changed:
+                if self._stopping:
+                    return None
+                taken = self._scheduler.take(most, self.clock())
+                if not taken.tickets and not taken.verdicts:
+                    self._changed.wait()
+            self._apply(taken.verdicts)
+            if taken.tickets:
+                return taken.tickets
+
+    def settle(self, ticket: Ticket, answer: ServerAnswer) -> None:
+        """A lane decided a frame's answer."""
+        self._settle(ticket.stream, answer, ticket.captured_s)
+
+    def cost(self, cost_s: float) -> None:
+        """How long a lane was busy with one batch."""
+        with self._changed:
+            self._scheduler.done(cost_s)
+
+    def stop(self) -> None:
+        """Skip what waits with `shutdown` and send the lanes home; what runs is finished."""
+        with self._changed:
+            self._stopping = True
+            verdicts = self._scheduler.drain(SkipReason.SHUTDOWN)
+            self._changed.notify_all()
+        self._apply(verdicts)
+
+    def _receive(self, stream: int, seq: int) -> None:
+        with self._changed:
+            self._scheduler.admit(stream, seq)
+            self._streams[stream].reorder.expect(seq)
+        self._telemetry.received(self.card.name)
+
+    def _apply(self, verdicts: list[Verdict]) -> None:
+        for verdict in verdicts:
+            self.settle(verdict.ticket, verdict.skipped)
+
+    def _settle(self, stream: int, answer: ServerAnswer, captured_s: float) -> None:
+        self._telemetry.settled(self.card.name, answer)
+        with self._changed:
+            state = self._streams.get(stream)
+            if state is None:
+                return  # the client left while its frame was being computed
+            due = state.reorder.settle(answer.seq, Settled(answer, captured_s))
+            if due:
+                # Under the lock: two lanes must not hand over in the wrong order.
+                state.deliver(due)
+
+    def _check_available(self, opening: OpenStream) -> None:
+        wanted, have = None, f"the model {self.card.name}"
+        if opening.options.labels is not None and "labels" not in self.card.outputs:
+            wanted = "a model with a segmentation head"
+        elif opening.options.smoothing:
+            wanted, have = "smoothing=0", f"smoothing={opening.options.smoothing:g}"
+        elif opening.priority:
+            wanted, have = "priority=0", f"priority={opening.priority}"
+        if wanted is not None:
+            raise FathomError(
+                Code.NOT_AVAILABLE,
+                expected=wanted,
+                got=have,
+                repair="ask /models or Describe for what this server offers",
+            )
+
+
+def _abandoned(seq: int) -> Failed:
+    return Failed(
+        seq=seq,
+        code=Code.CONNECTION_LOST,
+        expected="a client that takes the answer",
+        got="a client that left",
+        repair="keep the stream open until the last answer",
+    )
+
+
+def _shutting_down() -> FathomError:
+    return FathomError(
+        Code.SHUTTING_DOWN,
+        expected="a server that stays",
+        got="one that is being stopped",
+        repair="try again; another instance answers soon",
+    )

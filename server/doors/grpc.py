@@ -1,0 +1,238 @@
+"""The gRPC door: `fathom.v1.Depth`, health and reflection. Knows messages, no frame's fate."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # no stubs
+from grpc_reflection.v1alpha import reflection
+
+from fathom.errors import Code, FathomError
+from fathom.values import Closing, Description, Frame, Opened, OpenStream
+from fathom.wire import depth_pb2 as pb
+from fathom.wire.convert import (
+    answer_to_wire,
+    closing_to_wire,
+    description_to_wire,
+    image_from_wire,
+    open_from_wire,
+    opened_to_wire,
+    options_from_wire,
+    to_s,
+)
+from fathom.wire.depth_pb2_grpc import DepthServicer, add_DepthServicer_to_server
+from fathom.wire.status import status_code, trailing_metadata
+from server.models import Models
+from server.streams import Stream, predict
+from server.telemetry import Telemetry
+
+_log = logging.getLogger("fathom.server.grpc")
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Depth"].full_name
+# Room for everything of a message that is not the image.
+_MESSAGE_SLACK_BYTES = 64 * 2**10
+
+
+class GrpcDoor:
+    """One listening gRPC server."""
+
+    def __init__(
+        self,
+        models: Models,
+        description: Description,
+        telemetry: Telemetry,
+        *,
+        address: str,
+        predict_timeout_s: float,
+    ) -> None:
+        limits = description.limits
+        self._server = aio.server(
+            options=(
+                ("grpc.max_receive_message_length", limits.image_bytes + _MESSAGE_SLACK_BYTES),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),  # a second server on this port is a mistake, so refuse it
+            )
+        )
+        self._service = _Depth(models, description, telemetry, predict_timeout_s)
+        add_DepthServicer_to_server(self._service, self._server)
+        self._health = health_aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (
+            SERVICE,
+            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            reflection.SERVICE_NAME,
+        )
+        reflection.enable_server_reflection(names, self._server)
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise FathomError(
+                Code.BAD_SETTING,
+                expected=f"a free address for gRPC at {address}",
+                got="one that cannot be bound",
+                repair="stop what listens there, or give --grpc-port",
+            ) from error
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def set_ready(self, ready: bool) -> None:
+        """What the standard health service says, for the server and for the service."""
+        status = health_pb2.HealthCheckResponse.SERVING
+        if not ready:
+            status = health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", SERVICE):
+            await self._health.set(name, status)
+
+    async def stop(self, reason: FathomError, grace_s: float) -> None:
+        """End every stream with a reason, then close."""
+        self._service.end_streams(reason)
+        await self._server.stop(grace_s)
+
+
+class _Depth(DepthServicer):
+    def __init__(
+        self,
+        models: Models,
+        description: Description,
+        telemetry: Telemetry,
+        predict_timeout_s: float,
+    ) -> None:
+        self._models = models
+        self._description = description
+        self._telemetry = telemetry
+        self._predict_timeout_s = predict_timeout_s
+        self._streams: set[Stream] = set()
+
+    def end_streams(self, reason: FathomError) -> None:
+        for stream in self._streams:
+            stream.end(reason)
+
+    async def Describe(  # noqa: N802
+        self,
+        request: pb.DescribeRequest,  # noqa: ARG002
+        context: Any,  # noqa: ARG002
+    ) -> pb.DescribeReply:
+        return description_to_wire(self._description)
+
+    async def Predict(self, request: pb.PredictRequest, context: Any) -> pb.Answer:  # noqa: N802
+        answer: pb.Answer = await _or_abort(context, lambda: self._predict(request, context))
+        return answer
+
+    async def Stream(  # type: ignore[override]  # noqa: N802 - it reads and writes by context
+        self,
+        request_iterator: Any,  # noqa: ARG002
+        context: Any,
+    ) -> None:
+        await _or_abort(context, lambda: self._stream(context))
+
+    async def _predict(self, request: pb.PredictRequest, context: Any) -> pb.Answer:
+        model = self._models.get(request.model)
+        options = options_from_wire(request.options)
+        frame = Frame(seq=0, image=image_from_wire(request.image), age_s=to_s(request.age_us))
+        left_s: float | None = context.time_remaining()
+        timeout_s = self._predict_timeout_s if left_s is None else left_s
+        opening = OpenStream(options=options, deadline_s=left_s)
+        return answer_to_wire(
+            await predict(model.dispatch, frame, opening, self._telemetry, timeout_s)
+        )
+
+    async def _stream(self, context: Any) -> None:
+        opening = await _read_open(context)
+        model = self._models.get(opening.model)
+        stream = Stream(model.dispatch, opening, self._telemetry)
+        self._streams.add(stream)
+        reader = asyncio.create_task(_read_frames(context, stream))
+        try:
+            opened = Opened(
+                stream_id=stream.id,
+                model=model.card.name,
+                version=model.card.version,
+                limits=self._description.limits,
+            )
+            await context.write(pb.StreamReply(opened=opened_to_wire(opened)))
+            async for answer in stream.answers():
+                await context.write(pb.StreamReply(answer=answer_to_wire(answer)))
+            await context.write(pb.StreamReply(closing=closing_to_wire(_closing(stream))))
+        finally:
+            reader.cancel()
+            self._streams.discard(stream)
+            stream.close()
+
+
+async def _read_open(context: Any) -> OpenStream:
+    first = await context.read()
+    if not isinstance(first, pb.StreamRequest) or first.WhichOneof("message") != "open":
+        raise FathomError(
+            Code.BAD_SEQUENCE,
+            expected="Open as the first message of a stream",
+            got=str(first.WhichOneof("message")) if isinstance(first, pb.StreamRequest) else "none",
+            repair="send Open before any frame",
+        )
+    return open_from_wire(first.open)
+
+
+async def _read_frames(context: Any, stream: Stream) -> None:
+    """Move frames from the wire into the stream until the client is done or breaks a rule."""
+    try:
+        while not stream.ended:
+            await stream.room()
+            request = await context.read()
+            if request is aio.EOF:  # type: ignore[attr-defined]  # the stubs lag behind grpcio
+                stream.end()
+                return
+            if request.WhichOneof("message") != "frame":
+                raise FathomError(  # noqa: TRY301 - one way out for every broken rule
+                    Code.BAD_SEQUENCE,
+                    expected="a frame",
+                    got=str(request.WhichOneof("message")),
+                    repair="send Open once, then frames",
+                )
+            _take_in(stream, request.frame)
+    except FathomError as error:
+        stream.end(error)
+    except aio.UsageError:
+        stream.end()  # the call is over; the handler learns it by itself
+
+
+def _take_in(stream: Stream, message: pb.Frame) -> None:
+    try:
+        image = image_from_wire(message.image)
+    except FathomError as error:
+        stream.refuse(message.seq, error)
+        return
+    frame = Frame(
+        seq=message.seq,
+        image=image,
+        age_s=to_s(message.age_us),
+        deadline_s=to_s(message.deadline_us) or None,
+    )
+    stream.offer(frame)
+
+
+def _closing(stream: Stream) -> Closing:
+    if stream.reason is None:
+        return Closing(code=None, reason="all frames answered", counts=stream.counts)
+    return Closing(code=stream.reason.code, reason=str(stream.reason), counts=stream.counts)
+
+
+async def _or_abort(context: Any, handler: Callable[[], Awaitable[Any]]) -> Any:
+    """Run a handler; every error leaves as its row of the error table."""
+    try:
+        return await handler()
+    except FathomError as error:
+        await _abort(context, error)
+    except (aio.AbortError, asyncio.CancelledError):
+        raise
+    except Exception:  # noqa: BLE001
+        # The one catch-all of this door: a bug answers INTERNAL, without its insides.
+        _log.exception("grpc.handler failed")
+        await _abort(context, FathomError.internal())
+
+
+async def _abort(context: Any, error: FathomError) -> NoReturn:
+    await context.abort(status_code(error), str(error), trailing_metadata(error))
+    raise AssertionError("abort returns never")

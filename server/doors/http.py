@@ -1,0 +1,296 @@
+"""The HTTP door: pictures in, depth in five forms out; health, metrics, documentation, the page."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import uvicorn
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from fathom import __version__
+from fathom.errors import Code, FathomError
+from fathom.geometry import Camera, FieldOfView, FocalLength
+from fathom.values import (
+    ColourMap,
+    Colours,
+    Description,
+    EncodedDepth,
+    Frame,
+    Image,
+    LabelEncoding,
+    OpenStream,
+    Options,
+    Output,
+)
+from server.doors.body import FIELD, read_image
+from server.doors.formats import FORMS, Format
+from server.doors.problem import ProblemResponse, error_for_status
+from server.models import Models
+from server.streams import predict
+from server.telemetry import Telemetry
+
+_log = logging.getLogger("fathom.server.http")
+
+_PAGE = Path(__file__).parent.parent / "page"
+# The page loads nothing from elsewhere and runs nothing inline; whatever slips in stays inert.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_KEEP_ALIVE_S = 65
+_COLOURS = Colours()
+
+
+class PredictQuery(BaseModel):
+    """What may stand behind `/predict?`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Format = Field(Format.PNG16, description="form of the answer")
+    model: str = Field("", description="a model's name; empty for the default")
+    size: Output = Field(Output.SOURCE, description="the photo's size, or the network's")
+    colormap: ColourMap = Field(ColourMap.TURBO, description="colours of format=jpg")
+    min: float = Field(_COLOURS.near_m, description="nearest distance to tell by colour, metres")
+    max: float = Field(_COLOURS.far_m, description="farthest distance to tell by colour, metres")
+    fx: float | None = Field(None, description="focal length in pixels of the photo, upright")
+    hfov: float | None = Field(None, description="horizontal field of view, degrees")
+    labels: LabelEncoding | None = Field(None, description="classes too, with format=json")
+
+
+class HttpDoor:
+    """One listening HTTP server in the running event loop."""
+
+    def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            server_header=False,
+        )
+        self._address = (host, port)
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once started."""
+        address: tuple[str, int] = self._server.servers[0].sockets[0].getsockname()
+        return address[1]
+
+    async def start(self) -> None:
+        """Listen; raises BAD_SETTING if the address is taken."""
+        try:
+            listening = socket.create_server(self._address)
+        except OSError as error:
+            raise FathomError(
+                Code.BAD_SETTING,
+                expected=f"a free address for HTTP at {self._address[0]}:{self._address[1]}",
+                got=error.strerror or type(error).__name__,
+                repair="stop what listens there, or give --http-port",
+            ) from error
+        self._task = asyncio.create_task(self._server.serve([listening]))
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Finish what runs, then close."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+
+class _Server(uvicorn.Server):
+    def capture_signals(self) -> Any:
+        """Leave signals to the life cycle, which has more than this door to stop."""
+        return nullcontext()
+
+
+def build_app(
+    models: Models,
+    description: Description,
+    telemetry: Telemetry,
+    *,
+    ready: Callable[[], bool],
+    predict_timeout_s: float,
+) -> FastAPI:
+    """All routes over the given models."""
+    app = FastAPIOffline(
+        title="Fathom",
+        version=__version__,
+        summary="A real-time depth server: camera frames in, metric depth out.",
+    )
+    _add_errors(app)
+
+    @app.post(
+        "/predict",
+        summary="Depth of one photo",
+        responses={200: {"content": {form.media_type: {} for form in FORMS.values()}}},
+        response_class=Response,
+        openapi_extra=_BODY_SCHEMA,
+    )
+    async def predict_photo(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
+        options = _options(query)
+        model = models.get(query.model)
+        image = await read_image(request, description.limits.image_bytes)
+        answer = await predict(
+            model.dispatch,
+            Frame(seq=0, image=image),
+            OpenStream(options=options),
+            telemetry,
+            predict_timeout_s,
+        )
+        return await _respond(answer, image, query.format)
+
+    @app.get("/models", summary="What this server offers")
+    async def list_models() -> JSONResponse:
+        return JSONResponse(
+            {
+                "models": [
+                    asdict(model.info) | {"figures": [asdict(f) for f in model.card.figures]}
+                    for model in models
+                ],
+                "engine": description.engine,
+                "device": description.device,
+                "precision": description.precision,
+            }
+        )
+
+    @app.get("/healthz", summary="The process lives", response_class=PlainTextResponse)
+    async def healthz() -> str:
+        return "ok\n"
+
+    @app.get("/readyz", summary="It can answer", response_class=PlainTextResponse)
+    async def readyz() -> str:
+        if not ready():
+            raise FathomError(
+                Code.NOT_READY,
+                expected="a server that is ready",
+                got="one that starts, stops or has a failing engine",
+                repair="try again in a moment",
+            )
+        return "ready\n"
+
+    @app.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        telemetry.load(
+            streams=sum(model.dispatch.streams for model in models),
+            waiting=sum(model.dispatch.waiting for model in models),
+        )
+        return Response(telemetry.page(), media_type="text/plain; version=0.0.4")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(_PAGE / "index.html", headers=_PAGE_HEADERS)
+
+    app.mount("/page", _PageFiles(directory=_PAGE))
+    return app
+
+
+class _PageFiles(StaticFiles):
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        response = super().file_response(*arguments, **options)
+        response.headers.update(_PAGE_HEADERS)
+        return response
+
+
+def _options(query: PredictQuery) -> Options:
+    camera: Camera | None = None
+    if query.fx is not None:
+        camera = FocalLength(query.fx)
+    elif query.hfov is not None:
+        camera = FieldOfView(query.hfov)
+    return Options(
+        depth_encoding=FORMS[query.format].encoding,
+        output=query.size,
+        labels=query.labels,
+        camera=camera,
+        colours=Colours(query.colormap, query.min, query.max),
+    )
+
+
+async def _respond(answer: EncodedDepth, image: Image, format_: Format) -> Response:
+    form = FORMS[format_]
+    data = await asyncio.to_thread(form.write, answer, image)
+    stages = asdict(answer.stages).items()
+    headers = {
+        "Fathom-Model": answer.model,
+        "Fathom-Model-Version": str(answer.version),
+        "Fathom-Focal-Px": f"{answer.camera.fx:.3f}",
+        "Fathom-Focal-Source": "given" if answer.focal_given else "assumed",
+        "Server-Timing": ", ".join(f"{k.removesuffix('_s')};dur={v * 1e3:.2f}" for k, v in stages),
+    }
+    return Response(data, media_type=form.media_type, headers=headers)
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Every way out that is not an answer, as problem details from the one table."""
+
+    @app.exception_handler(FathomError)
+    async def known(_: Request, error: FathomError) -> Response:
+        return ProblemResponse(error)
+
+    @app.exception_handler(HTTPException)
+    async def routing(request: Request, error: HTTPException) -> Response:
+        return ProblemResponse(
+            error_for_status(error.status_code, request.url.path, request.method)
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        name = str(first["loc"][-1])
+        return ProblemResponse(
+            FathomError(
+                Code.BAD_OPTION,
+                expected=f"{name}: {first['msg']}",
+                got=repr(first.get("input"))[:200],
+                repair=f"see /docs for what {name} takes",
+            )
+        )
+
+    @app.middleware("http")
+    async def unexpected(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        try:
+            return await call_next(request)
+        except Exception:  # noqa: BLE001
+            # The one catch-all of this door: a bug answers 500, without its insides.
+            _log.exception("http.handler failed path=%s", request.url.path)
+            return ProblemResponse(FathomError.internal())
+
+
+_BODY_SCHEMA = {
+    "requestBody": {
+        "required": True,
+        "description": f"The photo: JPEG, PNG or WebP, as the form field `{FIELD}` or as the body.",
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": [FIELD],
+                    "properties": {FIELD: {"type": "string", "format": "binary"}},
+                }
+            },
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}

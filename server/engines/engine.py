@@ -1,0 +1,55 @@
+"""What the server needs of an engine, and nothing of any one engine."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fathom.geometry import F32, Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSpec:
+    """What an engine is.
+
+    input_size  (height, width) of a frame
+    lanes       how many `infer` calls may overlap, each with its own lane number
+    """
+
+    name: str
+    device: str
+    precision: str
+    input_size: Size
+    max_batch: int
+    outputs: tuple[str, ...]
+    lanes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outputs:
+    """What came out of one call; valid until the same lane's next call.
+
+    depth_m  (N, H, W) float32, metres
+    labels   (N, H, W) uint8 class ids, or None
+    """
+
+    depth_m: F32
+    labels: NDArray[np.uint8] | None = None
+
+
+class EngineFault(Exception):  # noqa: N818 - a fault of the device, not a caller's error
+    """The batch failed; the engine may still serve the next one."""
+
+
+class Engine(Protocol):
+    """A network on a device. `infer` blocks and is called by one thread per lane."""
+
+    @property
+    def spec(self) -> EngineSpec: ...
+
+    def infer(self, frames: NDArray[np.uint8], lane: int) -> Outputs:
+        """Depth of (N, H, W, 3) uint8 RGB frames, N up to `max_batch`; raises EngineFault."""
+        ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,155 @@
+"""The server's life: settings, engines, warm-up, doors, ready, serving, and a clean end.
+
+settings -> models open, hashes checked, warm -> lanes start -> doors open -> ready
+SIGTERM or Ctrl-C: not ready -> what waits is skipped, what runs is finished -> doors close -> 0
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from pathlib import Path
+
+import uvloop
+
+from fathom import __version__
+from fathom.errors import Code, FathomError
+from fathom.values import DepthEncoding, Description, ImageEncoding
+from server.doors.grpc import GrpcDoor
+from server.doors.http import HttpDoor, build_app
+from server.models import Models, open_models
+from server.settings import Settings
+from server.telemetry import Telemetry
+
+_log = logging.getLogger("fathom.server")
+
+_LAG_PERIOD_S = 0.25
+# Of the 5 s a stop may take: most for answers that are on their way out.
+_GRACE_S = 3.0
+
+
+def serve(settings: Settings, origins: dict[str, str]) -> None:
+    """Run until a signal; raises FathomError if the server cannot start."""
+    started_s = time.monotonic()
+    _log_settings(settings, origins)
+    telemetry = Telemetry()
+    models = open_models(settings, telemetry)
+    for model in models:
+        spec = model.engine.spec
+        _log.info(
+            "model.open name=%s version=%d engine=%s precision=%s lanes=%d device=%r",
+            *(model.card.name, model.card.version, spec.name, spec.precision, spec.lanes),
+            spec.device,
+        )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Server(settings, models, telemetry).run(started_s))
+
+
+class Server:
+    """The doors over the models, in one event loop."""
+
+    def __init__(self, settings: Settings, models: Models, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._models = models
+        self._telemetry = telemetry
+        self._serving = False
+        self._stop = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        return self._serving and self._models.healthy
+
+    async def run(self, started_s: float) -> None:
+        """Open the doors, serve until told to stop, close them."""
+        settings = self._settings
+        description = describe(settings, self._models)
+        grpc_door = GrpcDoor(
+            self._models,
+            description,
+            self._telemetry,
+            address=f"{settings.host}:{settings.grpc_port}",
+            predict_timeout_s=settings.predict_timeout_s,
+        )
+        app = build_app(
+            self._models,
+            description,
+            self._telemetry,
+            ready=lambda: self.ready,
+            predict_timeout_s=settings.predict_timeout_s,
+        )
+        http_door = HttpDoor(app, host=settings.host, port=settings.http_port)
+        self._catch_signals()
+        for model in self._models:
+            model.lanes.start()
+        await grpc_door.start()
+        await http_door.start()
+        watcher = asyncio.create_task(self._watch(grpc_door))
+        self._serving = True
+        _log.info(
+            "server.ready http=%s:%d grpc=%s:%d after_s=%.2f",
+            *(settings.host, http_door.port, settings.host, grpc_door.port),
+            time.monotonic() - started_s,
+        )
+        await self._stop.wait()
+        await self._shut_down(grpc_door, http_door)
+        watcher.cancel()
+
+    async def _shut_down(self, grpc_door: GrpcDoor, http_door: HttpDoor) -> None:
+        _log.info("server.stopping streams=%d", sum(m.dispatch.streams for m in self._models))
+        self._serving = False
+        await grpc_door.set_ready(ready=False)
+        for model in self._models:
+            model.dispatch.stop()
+        await asyncio.gather(grpc_door.stop(_stopping(), _GRACE_S), http_door.stop())
+        for model in self._models:
+            if not await asyncio.to_thread(model.lanes.join, 1.0):
+                _log.error("lanes.stuck model=%s", model.card.name)
+            model.engine.close()
+        _log.info("server.stopped")
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, self._stop.set)
+
+    async def _watch(self, grpc_door: GrpcDoor) -> None:
+        """Measure the loop's lag, and keep the health service telling the truth."""
+        said: bool | None = None
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(_LAG_PERIOD_S)
+            self._telemetry.loop_lag(max(0.0, time.monotonic() - before_s - _LAG_PERIOD_S))
+            if self.ready is not said:
+                said = self.ready
+                await grpc_door.set_ready(said)
+
+
+def describe(settings: Settings, models: Models) -> Description:
+    """What `Describe` answers."""
+    spec = next(iter(models)).engine.spec
+    return Description(
+        server_version=__version__,
+        models=tuple(model.info for model in models),
+        depth_encodings=tuple(DepthEncoding),
+        image_encodings=tuple(ImageEncoding),
+        limits=settings.limits,
+        engine=spec.name,
+        device=spec.device,
+        precision=spec.precision,
+    )
+
+
+def _log_settings(settings: Settings, origins: dict[str, str]) -> None:
+    for name, value in settings.model_dump().items():
+        level = logging.INFO if name in origins else logging.DEBUG
+        shown = str(value) if isinstance(value, Path) else repr(value)
+        _log.log(level, "setting %s=%s from=%s", name, shown, origins.get(name, "default"))
+
+
+def _stopping() -> FathomError:
+    return FathomError(
+        Code.SHUTTING_DOWN,
+        expected="a server that stays",
+        got="one that is being stopped",
+        repair="open the stream again; another instance answers soon",
+    )

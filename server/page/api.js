@@ -1,0 +1,94 @@
+// Speaks HTTP with the server: models, depth, downloads. Knows no element of the page.
+
+import { parseNpy } from "./npy.js";
+import { Problem } from "./problem.js";
+
+/** What the server has: {models, engine, device, precision}; the first model is the default. */
+export async function fetchModels() {
+  const response = await ask("models");
+  return response.json();
+}
+
+/**
+ * The depth of a photo.
+ * options  {model, hfov, size}; what is empty is left to the server
+ * returns  {map: {values, height, width}, model, version, focalPx, focalSource,
+ *           stages: [{name, ms}], thereAndBackMs}
+ */
+export async function fetchDepth(image, options, signal) {
+  const askedAt = performance.now();
+  const response = await predict(image, { format: "npy", ...options }, signal);
+  const body = await response.arrayBuffer();
+  const thereAndBackMs = performance.now() - askedAt;
+  const headers = response.headers;
+  return {
+    map: parseNpy(body),
+    model: headers.get("Fathom-Model") ?? "",
+    version: headers.get("Fathom-Model-Version") ?? "",
+    focalPx: Number.parseFloat(headers.get("Fathom-Focal-Px") ?? ""),
+    focalSource: headers.get("Fathom-Focal-Source") ?? "",
+    stages: parseServerTiming(headers.get("Server-Timing") ?? ""),
+    thereAndBackMs,
+  };
+}
+
+/** The answer as a file: options as for fetchDepth, with {format} and, for colours, {min, max}. */
+export async function fetchFile(image, options) {
+  const response = await predict(image, options);
+  return response.blob();
+}
+
+/** Stages of a Server-Timing header, in its order; those without a duration are left out. */
+export function parseServerTiming(header) {
+  return header
+    .split(",")
+    .map((part) => ({
+      name: part.split(";")[0].trim(),
+      ms: Number.parseFloat(/;\s*dur\s*=\s*"?([\d.eE+-]+)/.exec(part)?.[1] ?? ""),
+    }))
+    .filter(({ name, ms }) => name && Number.isFinite(ms));
+}
+
+function predict(image, options, signal) {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(options)) {
+    if (value !== undefined && value !== "") query.set(key, value);
+  }
+  const headers = { "Content-Type": image.type || "application/octet-stream" };
+  return ask(`predict?${query}`, { method: "POST", body: image, headers, signal });
+}
+
+async function ask(path, init) {
+  let response;
+  try {
+    response = await fetch(path, init); // relative: works below a proxy's prefix too
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({
+      title: "The server did not answer",
+      code: "no_answer",
+      expected: `an answer from ${location.origin}`,
+      got: error.message,
+      repair: "check that the server runs and that this device reaches it, then try again",
+    });
+  }
+  if (response.ok) return response;
+  throw new Problem(await problemDetails(response));
+}
+
+/** RFC 9457 problem details; an answer without them (a proxy's) is put in the same form. */
+async function problemDetails(response) {
+  const plain = {
+    title: "The server refused",
+    status: response.status,
+    expected: "an answer",
+    got: `${response.status} ${response.statusText}`.trim(),
+    repair: "look at the log of the server, or of the proxy before it",
+  };
+  if (!(response.headers.get("Content-Type") ?? "").includes("json")) return plain;
+  try {
+    return { ...plain, ...(await response.json()) };
+  } catch {
+    return plain;
+  }
+}

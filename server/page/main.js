@@ -1,0 +1,279 @@
+// Ties the page together: a photo comes in, its depth is asked for and shown. Knows no pixel.
+
+import { fetchDepth, fetchFile, fetchModels } from "./api.js";
+import { DepthMap, hfovDeg } from "./depth.js";
+import { Legend } from "./legend.js";
+import { Problem } from "./problem.js";
+import { View, metresText } from "./view.js";
+
+const LARGE_PHOTO_PX = 4e6; // above this the map on the page is of the network's size: 16 MB a map is enough
+const SPOKEN_AFTER_MS = 400; // the probe is read out once it rests
+const FILE_ENDINGS = { png16: "depth.png", npy: "depth.npy", ply: "points.ply", jpg: "depth.jpg" };
+
+const $ = (id) => document.getElementById(id);
+
+let incoming; // the file being read, so that the last one given wins
+let photo; // the file in view
+let photoSize; // {width, height}, upright; undefined if only the server can decode it
+let asking; // AbortController of the question in the air
+let speaking; // timer of the spoken read-out
+
+const view = new View(document, showReading);
+const legend = new Legend(document, (range) => view.recolour(range));
+
+// ---- a photo comes in
+
+async function take(file) {
+  hideProblem();
+  incoming = file;
+  if (file.type && !file.type.startsWith("image/")) {
+    showProblem(notAPhoto(`${file.name || "something"} (${file.type})`));
+    return;
+  }
+  let copy; // a phone's camera file may vanish before a second question is asked about it
+  try {
+    copy = new File([await file.arrayBuffer()], file.name, { type: file.type });
+  } catch (error) {
+    showProblem(notAPhoto(`${file.name}, which cannot be read (${error.message})`));
+    return;
+  }
+  if (incoming !== file) return;
+  asking?.abort();
+  photo = copy;
+  photoSize = undefined;
+  const chosenByButton = $("drop").contains(document.activeElement);
+  document.body.dataset.state = "photo";
+  if (chosenByButton) $("depth-frame").focus({ preventScroll: true }); // its button is gone
+  $("panels").hidden = true;
+  $("depth-note").textContent = "";
+  $("photo-note").textContent = "";
+  try {
+    const bitmap = await createImageBitmap(copy); // upright: EXIF orientation is applied
+    if (photo !== copy) return;
+    photoSize = { width: bitmap.width, height: bitmap.height };
+    view.showPhoto(bitmap);
+    bitmap.close();
+    $("photo-note").textContent = `${photoSize.width} × ${photoSize.height}`;
+  } catch {
+    if (photo !== copy) return;
+    view.withoutPhoto();
+  }
+  await measure();
+}
+
+function notAPhoto(got) {
+  return new Problem({
+    title: "That is not a photo",
+    expected: "a JPEG, PNG or WebP picture",
+    got,
+    repair: "save it as one of these and drop it again",
+  });
+}
+
+async function measure() {
+  if (!photo || !$("hfov").checkValidity()) {
+    $("hfov").reportValidity();
+    return;
+  }
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  hideProblem();
+  $("result").setAttribute("aria-busy", "true");
+  try {
+    const large = photoSize && photoSize.width * photoSize.height > LARGE_PHOTO_PX;
+    const options = { ...chosen(), size: large ? "network" : "source" };
+    showAnswer(await fetchDepth(photo, options, mine.signal));
+  } catch (error) {
+    if (mine.signal.aborted) return;
+    showProblem(error);
+  } finally {
+    if (asking === mine) $("result").setAttribute("aria-busy", "false");
+  }
+}
+
+function chosen() {
+  return { model: $("model").disabled ? "" : $("model").value, hfov: $("hfov").value };
+}
+
+// ---- the answer is shown
+
+function showAnswer(answer) {
+  const map = new DepthMap(answer.map);
+  $("panels").hidden = false;
+  legend.show(map); // before the view, whose probe points at the legend's new axis
+  view.showDepth(map, legend.range);
+  const missing = map.missing * 100;
+  const holes = missing > 0 ? `, ${missing < 0.1 ? "under 0.1" : missing.toFixed(1)} % no answer` : "";
+  $("depth-note").classList.toggle("holes", missing > 0);
+  $("depth-note").textContent = `${map.width} × ${map.height}${holes}`;
+  $("fact-model").textContent = answer.version ? `${answer.model}, version ${answer.version}` : answer.model;
+  const known = Number.isFinite(answer.focalPx);
+  $("fact-focal").textContent = known ? `${answer.focalPx.toFixed(0)} px, ${answer.focalSource}` : "not told";
+  $("fact-hfov").textContent = known ? `${hfovDeg(answer.focalPx, map.width).toFixed(1)}°` : "not told";
+  $("advice").hidden = answer.focalSource !== "assumed";
+  showStages(answer.stages, answer.thereAndBackMs);
+}
+
+function showStages(stages, thereAndBackMs) {
+  const serverMs = stages.reduce((sum, { ms }) => sum + ms, 0);
+  const back = `${shortMs(thereAndBackMs)} there and back`;
+  $("total").textContent = stages.length ? `${shortMs(serverMs)} in the server, ${back}` : back;
+  $("stages").setAttribute("aria-label", stages.map(({ name, ms }) => `${name} ${shortMs(ms)}`).join(", "));
+  $("stages").replaceChildren(...stages.map(({ name, ms }, i) => {
+    const part = document.createElement("span");
+    part.dataset.stage = i % 5;
+    part.title = `${name} ${shortMs(ms)}`;
+    part.style.flexGrow = ms;
+    return part;
+  }));
+  $("stage-names").replaceChildren(...stages.map(({ name, ms }, i) => {
+    const item = document.createElement("li");
+    item.dataset.stage = i % 5;
+    item.append(`${name} `, Object.assign(document.createElement("b"), { textContent: shortMs(ms) }));
+    return item;
+  }));
+}
+
+function shortMs(ms) {
+  return `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
+}
+
+function showReading({ u, v, metres }) {
+  const known = Number.isFinite(metres);
+  $("metres").textContent = known ? metres.toFixed(2) : "no answer";
+  $("metres-unit").hidden = !known;
+  const size = photoSize ?? view.map;
+  if (size) {
+    const x = Math.min(size.width - 1, Math.floor(u * size.width));
+    const y = Math.min(size.height - 1, Math.floor(v * size.height));
+    $("where").textContent = `pixel ${x}, ${y}`;
+  }
+  legend.point(metres);
+  clearTimeout(speaking);
+  speaking = setTimeout(() => ($("spoken").textContent = metresText(metres)), SPOKEN_AFTER_MS);
+}
+
+// ---- problems
+
+function showProblem(error) {
+  const problem = error instanceof Problem ? error : new Problem({
+    title: "The page failed",
+    expected: "no error in the page",
+    got: `${error.name}: ${error.message}`,
+    repair: "reload the page; if it fails again, report this message",
+  });
+  $("error-title").textContent = problem.title;
+  $("error-code").textContent = [problem.status || "", problem.code].filter(Boolean).join(" ");
+  $("error-detail").textContent = problem.detail;
+  for (const part of ["expected", "got", "repair"]) {
+    $(`error-${part}`).textContent = problem[part];
+    $(`error-${part}`).parentElement.hidden = !problem[part];
+  }
+  $("error-again").hidden = !(photo && problem.mayRetry);
+  $("error").hidden = false;
+  $("error").scrollIntoView({ block: "nearest" });
+}
+
+function hideProblem() {
+  $("error").hidden = true;
+}
+
+// ---- models and downloads
+
+async function listModels() {
+  try {
+    const { models, engine, device, precision } = await fetchModels();
+    $("model").replaceChildren(...models.map(({ name, version, summary }) => {
+      const label = version === undefined ? name : `${name}, version ${version}`;
+      return Object.assign(new Option(label, name), { title: summary ?? "" });
+    }));
+    $("model").disabled = models.length === 0;
+    $("engine").textContent = [engine, device, precision].filter(Boolean).join(" · ");
+  } catch (error) {
+    $("model").replaceChildren(new Option("the server’s default"));
+    showProblem(error);
+  }
+}
+
+async function download(button) {
+  const format = button.dataset.format;
+  const { nearM, farM } = legend.range;
+  const colours = format === "jpg" ? { min: nearM, max: farM } : {};
+  button.disabled = true;
+  hideProblem();
+  try {
+    const blob = await fetchFile(photo, { format, ...chosen(), size: "source", ...colours });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${(photo.name || "photo").replace(/\.[^.]*$/, "")}-${FILE_ENDINGS[format]}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  } catch (error) {
+    showProblem(error);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+// ---- hands and keys
+
+for (const button of document.querySelectorAll("[data-pick]")) {
+  button.addEventListener("click", () => $(button.dataset.pick).click());
+}
+for (const input of [$("file"), $("camera")]) {
+  input.addEventListener("change", () => {
+    if (input.files[0]) take(input.files[0]);
+    input.value = ""; // so that the same file can be chosen again
+  });
+}
+document.addEventListener("paste", (event) => {
+  const file = event.clipboardData?.files[0];
+  if (!file) return; // text, for the field it was pasted into
+  event.preventDefault();
+  take(file);
+});
+
+let dragLevel = 0; // enter and leave come for every element crossed
+const carriesFile = (event) => event.dataTransfer?.types.includes("Files");
+document.addEventListener("dragenter", (event) => {
+  if (carriesFile(event)) document.body.classList.toggle("dragging", (dragLevel += 1) > 0);
+});
+document.addEventListener("dragleave", (event) => {
+  if (carriesFile(event)) document.body.classList.toggle("dragging", (dragLevel -= 1) > 0);
+});
+document.addEventListener("dragover", (event) => carriesFile(event) && event.preventDefault());
+document.addEventListener("drop", (event) => {
+  if (!carriesFile(event)) return;
+  event.preventDefault();
+  dragLevel = 0;
+  document.body.classList.remove("dragging");
+  take(event.dataTransfer.files[0]);
+});
+
+$("drop").addEventListener("click", (event) => {
+  if (!event.target.closest("button")) $("file").click();
+});
+$("options").addEventListener("submit", (event) => {
+  event.preventDefault(); // Enter in the field of view: "change" has asked already
+});
+$("model").addEventListener("change", measure);
+$("hfov").addEventListener("change", measure);
+for (const radio of document.querySelectorAll("[name=mode]")) {
+  radio.addEventListener("change", () => {
+    view.setMode(radio.value);
+    $("opacity-field").hidden = radio.value !== "overlay";
+  });
+}
+$("opacity").addEventListener("input", () => {
+  view.setOpacity(Number($("opacity").value) / 100);
+  $("opacity-value").textContent = `${$("opacity").value} %`;
+});
+for (const button of document.querySelectorAll("[data-format]")) {
+  button.addEventListener("click", () => download(button));
+}
+$("error-close").addEventListener("click", hideProblem);
+$("error-again").addEventListener("click", measure);
+
+$("curl").textContent = `curl --data-binary @photo.jpg -o depth.png '${new URL("predict?format=png16", location.href)}'`;
+view.setOpacity(Number($("opacity").value) / 100);
+listModels();

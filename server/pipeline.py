@@ -1,0 +1,176 @@
+"""One lane's work on a batch: decode, infer, finish, encode. Knows no stream, queue or door."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fathom.card import Card
+from fathom.codecs.depth import encode_depth
+from fathom.codecs.image import decode_into
+from fathom.codecs.labels import encode_labels
+from fathom.errors import Code, FathomError
+from fathom.geometry import F32, Intrinsics, Letterbox, Size, focal_correction
+from fathom.values import EncodedDepth, Failed, Output, StageTimes
+from server.core.scheduler import Ticket
+from server.engines.engine import Engine, EngineFault, Outputs
+
+_log = logging.getLogger("fathom.server.pipeline")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Inferred:
+    """A frame between inference and its answer.
+
+    depth_m, labels  the network's maps; the engine's own memory until `detached`
+    """
+
+    ticket: Ticket
+    box: Letterbox
+    depth_m: F32
+    labels: NDArray[np.uint8] | None
+    stages: StageTimes
+    batch_size: int
+
+    @property
+    def output_size(self) -> Size:
+        match self.ticket.options.output:
+            case Output.NETWORK:
+                return self.box.content_size
+            case Output.SOURCE:
+                return self.box.source_size
+            case explicit:
+                return explicit
+
+    def detached(self) -> "Inferred":
+        """A copy that outlives the lane's next batch."""
+        labels = None if self.labels is None else self.labels.copy()
+        return replace(self, depth_m=self.depth_m.copy(), labels=labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A frame whose picture turned out to be broken."""
+
+    ticket: Ticket
+    failed: Failed
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    ticket: Ticket
+    box: Letterbox
+    decode_s: float
+
+
+class Pipeline:
+    """One lane: its buffer is allocated once and written by the decoder itself."""
+
+    def __init__(
+        self, engine: Engine, lane: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._lane = lane
+        self._clock = clock
+        spec = engine.spec
+        self._frames = np.zeros((spec.max_batch, *spec.input_size, 3), np.uint8)
+
+    def infer(self, tickets: list[Ticket], now_s: float) -> tuple[list[Inferred], list[Refused]]:
+        """Decode and infer a batch; a frame that cannot be decoded is refused alone.
+
+        now_s   when the batch was taken
+        raises  EngineFault if the whole batch failed
+        """
+        decoded: list[_Decoded] = []
+        refused: list[Refused] = []
+        for ticket in tickets:
+            before_s = self._clock()
+            try:
+                out = self._frames[len(decoded)]
+                box = decode_into(ticket.frame.image, ticket.header, out)
+            except FathomError as error:
+                refused.append(Refused(ticket, Failed.from_error(ticket.frame.seq, error)))
+            else:
+                decoded.append(_Decoded(ticket, box, self._clock() - before_s))
+        if not decoded:
+            return [], refused
+        before_s = self._clock()
+        outputs = self._run(len(decoded))
+        infer_s = self._clock() - before_s
+        inferred = [
+            Inferred(
+                ticket=frame.ticket,
+                box=frame.box,
+                depth_m=outputs.depth_m[i],
+                labels=None if outputs.labels is None else outputs.labels[i],
+                stages=StageTimes(
+                    wait_s=now_s - frame.ticket.arrived_s, decode_s=frame.decode_s, infer_s=infer_s
+                ),
+                batch_size=len(decoded),
+            )
+            for i, frame in enumerate(decoded)
+        ]
+        return inferred, refused
+
+    def _run(self, count: int) -> Outputs:
+        try:
+            return self._engine.infer(self._frames[:count], self._lane)
+        except EngineFault:
+            raise
+        except Exception as error:
+            # An engine is foreign code: whatever it throws fails the batch and not the server.
+            _log.exception("engine.infer raised what is not an EngineFault")
+            raise EngineFault(str(error)) from error
+
+
+def finish(
+    inferred: Inferred, card: Card, clock: Callable[[], float] = time.monotonic
+) -> EncodedDepth:
+    """Crop, resize, scale by focal length, and encode."""
+    started_s = clock()
+    ticket, box, options = inferred.ticket, inferred.box, inferred.ticket.options
+    given = None if options.camera is None else options.camera.for_size(box.source_size)
+    camera = given or Intrinsics.centred(card.focal_px / box.scale[1], box.source_size)
+    size = inferred.output_size
+    depth_m = box.extract(inferred.depth_m, size)
+    if given is not None:
+        factor = np.float32(focal_correction(given, box, card.focal_px))
+        depth_m = np.multiply(depth_m, factor, dtype=np.float32)
+    labels = b""
+    if options.labels is not None and inferred.labels is not None:
+        class_ids = np.ascontiguousarray(box.extract_labels(inferred.labels, size))
+        labels = encode_labels(class_ids, options.labels)
+    finished_s = clock()
+    data = encode_depth(np.ascontiguousarray(depth_m), options.depth_encoding, options.colours)
+    encoded_s = clock()
+    return EncodedDepth(
+        seq=ticket.frame.seq,
+        encoding=options.depth_encoding,
+        width_px=size[1],
+        height_px=size[0],
+        data=data,
+        camera=camera.resized(box.source_size, size),
+        focal_given=given is not None,
+        model=card.name,
+        version=card.version,
+        labels=labels,
+        label_encoding=options.labels if labels else None,
+        stages=replace(
+            inferred.stages, finish_s=finished_s - started_s, encode_s=encoded_s - finished_s
+        ),
+        batch_size=inferred.batch_size,
+    )
+
+
+def engine_failed(ticket: Ticket) -> Failed:
+    """The answer to a frame whose batch the engine failed."""
+    return Failed(
+        seq=ticket.frame.seq,
+        code=Code.ENGINE_FAULT,
+        expected="depth from the engine",
+        got="a fault of the engine",
+        repair="send the next frame; the server's log says more",
+    )

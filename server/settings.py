@@ -1,0 +1,162 @@
+"""Every setting of the server: one typed class, read once from flags, environment and file.
+
+A flag `--http-port`, the environment variable `FATHOM_HTTP_PORT` and the line `http_port = 8000` in
+`fathom.toml` are the same setting; the first of these that is given wins.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from fathom.errors import Code, FathomError
+from fathom.values import Limits
+
+ENV_PREFIX = "FATHOM_"
+FILE = "fathom.toml"
+
+
+class Settings(BaseSettings):
+    """Fathom: camera frames in, metric depth out, over HTTP and gRPC."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        toml_file=FILE,
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_prog_name="python -m server",
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    http_port: int = Field(8000, ge=0, le=65535, description="HTTP port; 0 takes a free one")
+    grpc_port: int = Field(8001, ge=0, le=65535, description="gRPC port; 0 takes a free one")
+    engine: Literal["auto", "openvino", "null"] = Field(
+        "auto", description="what computes; null answers a formula, for tests and overhead"
+    )
+    model_repository: Path = Field(
+        Path("model_repository"), description="folder with one folder per model"
+    )
+    models: str = Field(
+        "", description="names of the models to serve, by commas, first is default; empty: all"
+    )
+    precision: Literal["auto", "bf16", "f32"] = Field(
+        "auto", description="auto takes bf16 where the processor has it, else f32"
+    )
+    lanes: int = Field(
+        1, ge=1, le=64, description="batches computed at once; more give rate, one gives low age"
+    )
+    threads: int = Field(0, ge=0, description="processor threads of the engine; 0 takes every core")
+    cache_folder: Path = Field(
+        Path(".cache/engine"), description="where compiled models are kept; nothing else is written"
+    )
+    null_cost_ms: float = Field(0, ge=0, description="what a batch costs the null engine, in ms")
+    predict_timeout_s: float = Field(10, gt=0, description="longest wait for one picture's answer")
+    max_image_mib: float = Field(16, gt=0, description="largest picture as sent")
+    max_pixels: int = Field(50_000_000, gt=0, description="largest picture, told by its header")
+    max_streams: int = Field(64, gt=0, description="streams and pending pictures at once, a model")
+    queue_frames: int = Field(8, gt=0, description="waiting frames of a stream with policy all")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="how much to log"
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds that clients are told."""
+        return Limits(
+            image_bytes=int(self.max_image_mib * 2**20),
+            image_pixels=self.max_pixels,
+            waiting_frames=self.queue_frames,
+            streams=self.max_streams,
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(
+    argv: Sequence[str], environ: Mapping[str, str] = os.environ, file: Path = Path(FILE)
+) -> tuple[Settings, dict[str, str]]:
+    """Read the settings and where each that is not a default came from.
+
+    raises  BAD_SETTING for an unknown name (naming the nearest known one) or a bad value;
+            SystemExit for --help
+    """
+    flags = {name.split("=")[0][2:].replace("-", "_") for name in argv if name.startswith("--")}
+    in_environment = {
+        name.removeprefix(ENV_PREFIX).lower() for name in environ if name.startswith(ENV_PREFIX)
+    }
+    in_file = set(_read_toml(file))
+    _refuse_unknown(flags - {"help"}, "flag", lambda name: "--" + name.replace("_", "-"))
+    _refuse_unknown(in_environment, "variable", lambda name: ENV_PREFIX + name.upper())
+    _refuse_unknown(in_file, "line", lambda name: f"{name} in {file}")
+    cli = CliSettingsSource[Settings](Settings, cli_parse_args=list(argv), cli_exit_on_error=True)
+    try:
+        settings = Settings(_cli_settings_source=cli)  # type: ignore[call-arg]  # pydantic's own keyword
+    except ValidationError as error:
+        raise _bad_value(error) from error
+    origins = {}
+    for name in Settings.model_fields:
+        for where, names in (("flag", flags), ("env", in_environment), (file.name, in_file)):
+            if name in names:
+                origins[name] = where
+                break
+    return settings, origins
+
+
+def _read_toml(file: Path) -> dict[str, object]:
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise FathomError(
+            Code.BAD_SETTING,
+            expected=f"TOML in {file}",
+            got=str(error),
+            repair="write lines such as http_port = 8000",
+        ) from error
+
+
+def _refuse_unknown(names: Iterable[str], kind: str, spell: Callable[[str], str]) -> None:
+    known = list(Settings.model_fields)
+    for name in sorted(set(names) - set(known)):
+        near = difflib.get_close_matches(name, known, 1, 0.5)
+        raise FathomError(
+            Code.BAD_SETTING,
+            expected="a known setting",
+            got=f"the {kind} {spell(name)}",
+            repair=f"did you mean {spell(near[0])}?" if near else "see `python -m server --help`",
+        )
+
+
+def _bad_value(error: ValidationError) -> FathomError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    return FathomError(
+        Code.BAD_SETTING,
+        expected=f"{name}: {first['msg'][0].lower()}{first['msg'][1:]}",
+        got=repr(first.get("input")),
+        repair="see `python -m server --help`",
+    )
