@@ -1,0 +1,64 @@
+"""Train a student, or score one.
+
+    python -m training --recipe supervised --data NYU --encoder-weights WEIGHTS --out runs/NAME
+    python -m training eval --checkpoint runs/NAME/best.safetensors --data NYU --split val
+
+Exit status: 0 good, 1 failed, 2 misused. Progress goes to stderr, results to stdout.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import torch
+from pydantic import ValidationError
+from pydantic_settings import CliApp, SettingsError
+
+from fathom.errors import Code, FathomError
+from training.data.nyu import NyuFolder
+from training.evaluation import PROTOCOLS, as_table, evaluate
+from training.loop import train
+from training.recipes import RECIPES
+from training.settings import EvalSettings, TrainSettings
+from training.students.checkpoint import load_student, write_atomically
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words[:1] == ["eval"]:
+            run_eval(CliApp.run(EvalSettings, cli_args=words[1:]))
+        else:
+            run_training(CliApp.run(TrainSettings, cli_args=words).with_preset())
+    except (ValidationError, SettingsError) as error:
+        print(f"{Code.BAD_SETTING}: {error}", file=sys.stderr)
+        return 2
+    except FathomError as error:
+        print(error, file=sys.stderr)
+        return 2 if error.code is Code.BAD_SETTING else 1
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from the last finished epoch", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run_training(settings: TrainSettings) -> None:
+    print(settings.model_dump_json(indent=2), file=sys.stderr)
+    print(train(settings, RECIPES[settings.recipe]))
+
+
+def run_eval(settings: EvalSettings) -> None:
+    torch.set_num_threads(settings.threads)
+    student = load_student(settings.checkpoint)
+    protocol = PROTOCOLS[settings.protocol]
+    report = evaluate(
+        student.predict, NyuFolder(settings.data), settings.split, student.network_size, protocol
+    )
+    name = f"{settings.checkpoint.stem}.{settings.split}.{protocol.name}.json"
+    path = settings.report or settings.checkpoint.with_name(name)
+    write_atomically(path, json.dumps(report.as_json(), indent=1).encode())
+    print(as_table(report))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""One picture with its truth, and a batch of them. Knows no file format and no network.
+
+Metres become the student's own at one place, `collate`: a network learns one camera, so every truth
+is restated as that camera would have seen it (canonical camera space, Yin et al., Metric3D,
+ICCV 2023, section 3.2). `fathom.geometry.focal_correction` is the way back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fathom.geometry import F32, RGB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """A picture with depth, all maps of one size.
+
+    image     (H, W, 3) uint8 RGB
+    depth_m   (H, W) float32, metres of the camera that took the picture; 0 where not valid
+    valid     (H, W) bool: where depth may be used
+    labels    (H, W) uint8 class ids, 0 unlabelled; None if the data set has none or none were asked
+    focal_px  focal length of that camera in pixels of this picture
+    scene     name of the place; no scene is in two splits
+    """
+
+    image: RGB
+    depth_m: F32
+    valid: NDArray[np.bool_]
+    labels: NDArray[np.uint8] | None = None
+    focal_px: float
+    scene: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """Samples of network size, stacked, depth in the student's metres.
+
+    frames   (N, H, W, 3) uint8 RGB
+    depth_m  (N, H, W) float32, metres of the canonical camera
+    valid    (N, H, W) bool
+    labels   (N, H, W) uint8 or None
+    """
+
+    frames: Tensor
+    depth_m: Tensor
+    valid: Tensor
+    labels: Tensor | None = None
+
+
+def collate(samples: Sequence[Sample], focal_px: float) -> Batch:
+    """Stack samples; depth becomes what a camera of `focal_px` would have to see to take them."""
+    labels = [sample.labels for sample in samples if sample.labels is not None]
+    return Batch(
+        frames=torch.from_numpy(np.stack([sample.image for sample in samples])),
+        depth_m=torch.from_numpy(
+            np.stack([s.depth_m * np.float32(focal_px / s.focal_px) for s in samples])
+        ),
+        valid=torch.from_numpy(np.stack([sample.valid for sample in samples])),
+        labels=torch.from_numpy(np.stack(labels)) if len(labels) == len(samples) else None,
+    )

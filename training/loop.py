@@ -1,0 +1,223 @@
+"""The training loop: the only place where weights change. Knows no recipe or term by name."""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Optimizer
+from tqdm import tqdm
+
+from fathom.errors import Code, FathomError
+from training.average import WeightAverage
+from training.checkpoint import Parts, Progress, resume_run, save_run
+from training.contact_sheet import write_contact_sheet
+from training.data.augment import Policy
+from training.data.loader import Loader
+from training.data.nyu import NyuFolder, without_border
+from training.evaluation import evaluate
+from training.losses import Term, check_used
+from training.recipes.recipe import Recipe
+from training.settings import TrainSettings
+from training.students.checkpoint import save_student, write_atomically
+from training.students.mobilenet_v2 import load_imagenet
+from training.students.student import Student, StudentSpec
+
+LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
+SHEET_ROWS = 8
+# Where a run lives and how fast it goes may change when it is resumed; what it computes may not.
+PLACE = {"data", "encoder_weights", "out", "resume", "threads"}
+
+
+class Tally:
+    """What an epoch's terms said and used, by name."""
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        self.values = {term.name: 0.0 for term in terms}
+        self.elements = {term.name: 0 for term in terms}
+        self.gradient_norm = 0.0
+        self.steps = 0
+
+    def add(self, name: str, value: float, elements: int) -> None:
+        self.values[name] += value
+        self.elements[name] += elements
+
+    def end_step(self, gradient_norm: float) -> None:
+        self.gradient_norm += gradient_norm
+        self.steps += 1
+
+    def means(self) -> dict[str, float]:
+        sums = {**self.values, "gradient_norm": self.gradient_norm}
+        return {name: total / max(self.steps, 1) for name, total in sums.items()}
+
+
+def train(settings: TrainSettings, recipe: Recipe) -> Path:
+    """Fit to the last epoch; after each, validate, note and save, so that a kill costs one epoch.
+
+    returns  the file of the averaged weights with the best delta1 on the validation pictures
+    raises   BAD_SETTING, BAD_DATA, BAD_MODEL
+    """
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    folder = NyuFolder(settings.data)
+    student = make_student(settings)
+    optimizer = make_optimizer(student, settings)
+    average = WeightAverage(student, settings.ema_decay)
+    parts = Parts(student=student, average=average.student, optimizer=optimizer)
+    progress = start_or_resume(settings, parts)
+    loader = make_loader(settings, recipe, folder, student.spec)
+    shown = [folder.read(id_) for id_ in spread(folder.ids(settings.val_part), SHEET_ROWS)]
+    steps_in_all = settings.epochs * len(loader)
+
+    with progress_bar(progress.epochs * len(loader), steps_in_all) as bar:
+        for epoch in range(progress.epochs, settings.epochs):
+            began_s = time.monotonic()
+            tally = Tally(recipe.terms)
+            for step, batch in enumerate(loader.epoch(epoch), start=epoch * len(loader)):
+                done = step / steps_in_all
+                set_rates(optimizer, recipe.learning_rate(done))
+                with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
+                    prediction = student(batch.frames)
+                loss = torch.zeros(())
+                for term in recipe.terms:
+                    value, elements = term(prediction, batch)
+                    loss = loss + term.weight(done) * value
+                    tally.add(term.name, float(value.detach()), elements)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                norm = float(nn.utils.clip_grad_norm_(student.parameters(), settings.clip_norm))
+                refuse_nonfinite(norm, epoch, tally)
+                optimizer.step()
+                average.update(student, step)
+                tally.end_step(norm)
+                bar.update()
+            check_used(tally.elements)
+            fit_s = time.monotonic() - began_s
+            progress = finish_epoch(settings, average.student, folder, progress, tally, fit_s)
+            sheet = settings.out / "sheets" / f"{epoch:03d}.png"
+            write_contact_sheet(sheet, average.student.predict, shown, student.network_size)
+            # Last: an epoch is done once everything about it is on disk.
+            save_run(settings.out / LAST, parts, progress, what_it_computes(settings))
+            bar.set_postfix(epoch=epoch, best=f"{progress.best_delta1:.4f}")
+    return settings.out / BEST
+
+
+def progress_bar(done: int, in_all: int) -> "tqdm[NoReturn]":
+    """Time left on a screen; in a log file one line a minute."""
+    quiet_s = 0.5 if sys.stderr.isatty() else 60.0
+    return tqdm(total=in_all, initial=done, unit="step", mininterval=quiet_s)
+
+
+def make_student(settings: TrainSettings) -> Student:
+    """A student with fresh decoder, in the memory order CPU convolutions like (6 % of a step)."""
+    student = Student(StudentSpec(dropout=settings.dropout))
+    if settings.encoder_weights:
+        load_imagenet(student.encoder, settings.encoder_weights)
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return student.train()
+
+
+def make_optimizer(student: Student, settings: TrainSettings) -> AdamW:
+    """Two peak rates; decay on matrices only, for a shrunken bias or norm regularises nothing."""
+    groups = [
+        {
+            "params": [p for p in part.parameters() if (p.ndim > 1) is is_matrix],
+            "peak_lr": lr,
+            "weight_decay": settings.weight_decay if is_matrix else 0.0,
+        }
+        for part, lr in (
+            (student.encoder, settings.encoder_lr),
+            (student.decoder, settings.decoder_lr),
+        )
+        for is_matrix in (True, False)
+    ]
+    return AdamW(groups)
+
+
+def set_rates(optimizer: Optimizer, factor: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * factor
+
+
+def start_or_resume(settings: TrainSettings, parts: Parts) -> Progress:
+    """An empty run folder, or the state of the run in it and its metrics up to that state."""
+    last = settings.out / LAST
+    if settings.resume:
+        progress = resume_run(last, parts, what_it_computes(settings))
+        kept = (settings.out / METRICS).read_text().splitlines(keepends=True)[: progress.epochs]
+        write_atomically(settings.out / METRICS, "".join(kept).encode())
+        return progress
+    if last.exists():
+        raise FathomError(
+            Code.BAD_SETTING,
+            expected="a folder for a new run",
+            got=f"{settings.out}, which holds one",
+            repair="add --resume to go on with it, or give another --out",
+        )
+    (settings.out / "sheets").mkdir(parents=True, exist_ok=True)
+    return Progress()
+
+
+def make_loader(
+    settings: TrainSettings, recipe: Recipe, folder: NyuFolder, spec: StudentSpec
+) -> Loader:
+    labels = recipe.needs("labels")
+    return Loader(
+        samples=[
+            without_border(folder.read(id_, labels=labels)) for id_ in folder.ids(settings.fit_part)
+        ],
+        network_size=(spec.height_px, spec.width_px),
+        focal_px=spec.focal_px,
+        batch_size=settings.batch_size,
+        policy=Policy(),
+        seed=settings.seed,
+    )
+
+
+def finish_epoch(
+    settings: TrainSettings,
+    student: Student,
+    folder: NyuFolder,
+    progress: Progress,
+    tally: Tally,
+    fit_s: float,
+) -> Progress:
+    """Validate the averaged student, keep it if it is the best so far, and note the epoch."""
+    epoch = progress.epochs
+    report = evaluate(student.predict, folder, settings.val_part, student.network_size)
+    val = asdict(report.mean)
+    progress = replace(progress, epochs=epoch + 1)
+    if report.mean.delta1 > progress.best_delta1:
+        progress = replace(progress, best_epoch=epoch, best_delta1=report.mean.delta1)
+        notes = {"settings": settings.model_dump(mode="json"), "epoch": epoch, "val": val}
+        save_student(settings.out / BEST, student.spec, student.state_dict(), notes)
+    line = {"epoch": epoch, "fit_s": round(fit_s, 1), **tally.means(), "val": val}
+    with (settings.out / METRICS).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    return progress
+
+
+def refuse_nonfinite(norm: float, epoch: int, tally: Tally) -> None:
+    if not math.isfinite(norm):
+        raise FathomError(
+            Code.BAD_SETTING,
+            expected="finite gradients",
+            got=f"a norm of {norm} in epoch {epoch} after {tally.steps} steps, sums {tally.values}",
+            repair="resume with lower rates; the last good state is on disk",
+        )
+
+
+def what_it_computes(settings: TrainSettings) -> Mapping[str, object]:
+    """The settings that decide every number of a run."""
+    return {key: v for key, v in settings.model_dump(mode="json").items() if key not in PLACE}
+
+
+def spread(ids: Sequence[str], count: int) -> Sequence[str]:
+    """About `count` ids at even distance: neighbours mostly show the same room."""
+    return ids[:: max(1, len(ids) // count)][:count]

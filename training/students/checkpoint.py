@@ -1,0 +1,85 @@
+"""A student in one safetensors file: weights, and in its header what they are. No pickle anywhere.
+
+Knows no optimiser: what a run needs to go on is `training.checkpoint`'s. Header entries are JSON
+texts: `fathom.spec` is the `StudentSpec`, `fathom.notes` whatever the writer wants to keep.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from fathom.errors import Code, FathomError
+from training.students.student import Student, StudentSpec
+
+SPEC_KEY = "fathom.spec"
+NOTES_KEY = "fathom.notes"
+
+
+def save_student(
+    path: Path, spec: StudentSpec, weights: Mapping[str, Tensor], notes: Mapping[str, object]
+) -> None:
+    """Write the file whole or not at all."""
+    header = {SPEC_KEY: json.dumps(asdict(spec)), NOTES_KEY: json.dumps(notes)}
+    write_atomically(path, save({k: v.contiguous() for k, v in weights.items()}, header))
+
+
+def load_student(path: Path) -> Student:
+    """The student of a file made by `save_student`, in eval mode.
+
+    raises  BAD_MODEL
+    """
+    header = read_header(path)
+    try:
+        raw = json.loads(header[SPEC_KEY])
+        student = Student(StudentSpec(**{**raw, "widths": tuple(raw["widths"])}))
+        student.load_state_dict(load_file(path), strict=True)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise FathomError(
+            Code.BAD_MODEL,
+            expected="a student's checkpoint with its spec and all of its weights",
+            got=f"{path}: {str(error).splitlines()[0]}",
+            repair="give best.safetensors or student.safetensors of a run of this version",
+        ) from error
+    return student.eval()
+
+
+def read_notes(path: Path) -> dict[str, object]:
+    """What the writer of a student's file noted: recipe, settings, metrics."""
+    notes: dict[str, object] = json.loads(read_header(path).get(NOTES_KEY, "{}"))
+    return notes
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """The text entries in the head of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise FathomError(
+            Code.BAD_MODEL,
+            expected="a readable safetensors file",
+            got=f"{path}: {error}",
+            repair="check the path; a run writes its checkpoints into its --out folder",
+        ) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """After this the path holds all of `content`, even if the machine stops in the middle."""
+    beside = path.with_name(f".{path.name}.partial")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    # The rename itself is only on disk once the folder is.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
