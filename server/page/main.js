@@ -46,6 +46,7 @@ async function take(file) {
   if (chosenByButton) $("depth-frame").focus({ preventScroll: true }); // its button is gone
   $("panels").hidden = true;
   $("depth-note").textContent = "";
+  $("depth-note").classList.remove("holes");
   $("photo-note").textContent = "";
   try {
     const bitmap = await createImageBitmap(copy); // upright: EXIF orientation is applied
@@ -85,6 +86,7 @@ async function measure() {
     showAnswer(await fetchDepth(photo, options, mine.signal));
   } catch (error) {
     if (mine.signal.aborted) return;
+    if (!photoSize && !view.map) document.body.dataset.state = "empty"; // there is nothing to look at
     showProblem(error);
   } finally {
     if (asking === mine) $("result").setAttribute("aria-busy", "false");
@@ -99,6 +101,7 @@ function chosen() {
 
 function showAnswer(answer) {
   const map = new DepthMap(answer.map);
+  document.body.dataset.state = "photo";
   $("panels").hidden = false;
   legend.show(map); // before the view, whose probe points at the legend's new axis
   view.showDepth(map, legend.range);

@@ -43,6 +43,7 @@ export class View {
 
   clearDepth() {
     this.map = undefined;
+    this.probe = { u: 0.5, v: 0.5 };
     this.pair.dataset.depth = "none";
     this.depth.width = this.depth.width; // assigning the width wipes a canvas
   }
