@@ -4,17 +4,18 @@ async with Client("localhost:8001") as client:
     depth = await client.predict(Path("photo.jpg").read_bytes())
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from grpc import aio
 
 from fathom.codecs.answer import decode_answer
 from fathom.errors import FathomError
 from fathom.session.channel import CHANNEL_OPTIONS, predict_request, reply_depth
-from fathom.session.core import Received, StreamCore
+from fathom.session.core import Received, StreamCore, stream_ended
 from fathom.session.pictures import Picture, as_image
 from fathom.values import Closing, DepthMap, Description, EncodedDepth, Opened, OpenStream, Options
 from fathom.wire import depth_pb2 as pb
@@ -26,8 +27,11 @@ from fathom.wire.convert import (
     open_to_wire,
     opened_from_wire,
 )
-from fathom.wire.depth_pb2_grpc import DepthAsyncStub, DepthStub
+from fathom.wire.depth_pb2_grpc import DepthStub
 from fathom.wire.status import error_from_rpc
+
+if TYPE_CHECKING:
+    from fathom.wire.depth_pb2_grpc import DepthAsyncStub  # a name of the stubs alone
 
 
 class Client:
@@ -101,7 +105,7 @@ class Stream:
 
     opened: Opened
 
-    def __init__(self, stub: DepthAsyncStub, clock: Callable[[], float]) -> None:
+    def __init__(self, stub: "DepthAsyncStub", clock: Callable[[], float]) -> None:
         self._clock = clock
         self._core = StreamCore()
         self._call = stub.Stream()  # type: ignore[call-arg]  # the stubs lag behind grpcio
@@ -155,6 +159,8 @@ class Stream:
             await self._call.write(pb.StreamRequest(frame=frame_to_wire(frame)))
         except aio.AioRpcError as error:
             raise _error(error) from error
+        except asyncio.InvalidStateError as error:  # gRPC's word for a call that is over
+            raise stream_ended() from error
         return frame.seq
 
     async def finish(self) -> None:
@@ -165,19 +171,30 @@ class Stream:
     async def answers(self) -> AsyncIterator[Received]:
         """Every answer, in frame order, until the server closes the stream.
 
-        A broken connection gives a `Failed(connection_lost)` for each frame without an answer, and
-        then raises the reason.
+        Frames that the end leaves without an answer get a `Failed(connection_lost)` each; where the
+        end is a broken connection, its reason is raised after them.
         """
+        end: FathomError | None = None
         try:
-            async for reply in self._call:
+            # Not `async for`: gRPC refuses it on a call that `open` has read from.
+            while isinstance(reply := await self._call.read(), pb.StreamReply):
                 if reply.WhichOneof("message") == "closing":
                     self._core.receive_closing(closing_from_wire(reply.closing))
                 else:
                     yield self._core.receive(answer_from_wire(reply.answer), self._clock())
         except aio.AioRpcError as error:
-            for received in self._core.lost(str(error.code()), self._clock()):
-                yield received
-            raise _error(error) from error
+            end = _error(error)
+            end.__cause__ = error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            end = stream_ended()  # by `close`: gRPC has one exception for a call and for a task
+        reason = end.got if end else "the end of the stream"
+        for received in self._core.lost(reason, self._clock()):
+            yield received
+        if end:
+            raise end
 
     async def close(self) -> None:
         """End the stream now; answers that were not taken are gone."""

@@ -1,14 +1,15 @@
 """One stream as the client sees it: numbers frames, matches answers, keeps the books.
 
 Sans-IO: it takes values and the time, and gives values back. It knows no socket, clock or thread;
-the shells beside it (`sync`, `aio`) move messages between it and a connection.
+the shells beside it (`sync`, `aio`) move messages between it and a connection, and call `lost` when
+it ends, however it ends.
 
     opening --Opened--> open --finish()--> finishing --Closing--> closed
        |                  |                    |
        +------------------+---- lost() --------+----------------> closed
 
-Every frame that `send` numbered gets exactly one answer: the server's, or, where the connection
-broke first, a `Failed(connection_lost)` made here.
+Every frame that `send` numbered gets exactly one answer: the server's, or, where the stream ended
+first, a `Failed(connection_lost)` made here.
 """
 
 from collections import Counter, OrderedDict
@@ -99,8 +100,10 @@ class StreamCore:
         """Number a picture and note it as in flight.
 
         captured_s  when it was taken, on the clock of `now_s`
-        raises      BAD_SEQUENCE after `finish` or once the stream is closed
+        raises      BAD_SEQUENCE after `finish`, CONNECTION_LOST once the stream is closed
         """
+        if self.state is State.CLOSED:
+            raise stream_ended()
         self._expect({State.OPENING, State.OPEN}, "a stream that still takes frames")
         seq = self._next_seq
         self._next_seq += 1
@@ -141,7 +144,7 @@ class StreamCore:
         self.state = State.CLOSED
 
     def lost(self, reason: str, now_s: float) -> list[Received]:
-        """The connection is gone: one `Failed` for each frame that has no answer, oldest first."""
+        """The stream is over: one `Failed` for each frame that has no answer, oldest first."""
         self.state = State.CLOSED
         return [
             self.receive(
@@ -165,6 +168,16 @@ class StreamCore:
                 got=f"a stream that is {self.state}",
                 repair="open a new stream",
             )
+
+
+def stream_ended() -> FathomError:
+    """What a sender is told once the stream takes no more frames."""
+    return FathomError(
+        Code.CONNECTION_LOST,
+        expected="an open stream",
+        got="a stream that has ended",
+        repair="open a new stream",
+    )
 
 
 def outcome(answer: ServerAnswer) -> str:

@@ -14,9 +14,9 @@ from typing import Self
 import grpc
 
 from fathom.codecs.answer import decode_answer
-from fathom.errors import Code, FathomError
+from fathom.errors import FathomError
 from fathom.session.channel import CHANNEL_OPTIONS, predict_request, reply_depth
-from fathom.session.core import Received, StreamCore
+from fathom.session.core import Received, State, StreamCore, stream_ended
 from fathom.session.pictures import Picture, as_image
 from fathom.values import Closing, DepthMap, Description, EncodedDepth, Opened, OpenStream, Options
 from fathom.wire import depth_pb2 as pb
@@ -135,13 +135,8 @@ class Stream:
         raises      BAD_SEQUENCE after `finish`, CONNECTION_LOST once the stream is gone
         """
         image = as_image(picture)
-        if not self._outbox.wait_for_room():
-            raise FathomError(
-                Code.CONNECTION_LOST,
-                expected="an open stream",
-                got="a stream that has ended",
-                repair="open a new stream",
-            )
+        if not self._outbox.wait_for_room() and self._core.state is not State.FINISHING:
+            raise stream_ended()
         with self._lock:
             now_s = self._clock()
             frame = self._core.send(
@@ -162,8 +157,8 @@ class Stream:
     def answers(self) -> Iterator[Received]:
         """Every answer, in frame order, until the server closes the stream.
 
-        A broken connection gives a `Failed(connection_lost)` for each frame without an answer, and
-        then raises the reason.
+        Frames that the end leaves without an answer get a `Failed(connection_lost)` each; where the
+        end is a broken connection, its reason is raised after them.
         """
         try:
             for reply in self._replies:
@@ -176,11 +171,9 @@ class Stream:
                     received = self._core.receive(answer, self._clock())
                 yield received
         except grpc.RpcError as error:
-            self._outbox.close()
-            with self._lock:
-                rest = self._core.lost(str(error.code()), self._clock())
-            yield from rest
+            yield from self._lost(str(error.code()))
             raise _error(error) from error
+        yield from self._lost("the end of the stream")
 
     def close(self) -> None:
         """End the stream now; answers that were not taken are gone."""
@@ -198,12 +191,20 @@ class Stream:
     ) -> None:
         self.close()
 
+    def _lost(self, reason: str) -> list[Received]:
+        self._outbox.close()  # before the books close, so that no sender waits for room for ever
+        with self._lock:
+            return self._core.lost(reason, self._clock())
+
     def _receive_opened(self) -> Opened:
         try:
-            reply = next(self._replies)
+            reply = next(self._replies, None)
         except grpc.RpcError as error:
             self._outbox.close()
             raise _error(error) from error
+        if reply is None:
+            self._outbox.close()
+            raise error_from_rpc(grpc.StatusCode.OK, "a stream that ended before it opened", ())
         opened = opened_from_wire(reply.opened)
         self._core.receive_opened(opened)
         return opened
