@@ -12,10 +12,20 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from fathom.codecs.exif import UPRIGHT, jpeg_orientation, turn_upright, turned_size
+from fathom.codecs.exif import (
+    UPRIGHT,
+    jpeg_orientation,
+    png_orientation,
+    turn_upright,
+    turned_size,
+    webp_orientation,
+)
 from fathom.errors import Code, FathomError
 from fathom.geometry import RGB, Letterbox, Size
 from fathom.values import Image, ImageEncoding, Limits
+
+# OpenCV drops alpha and takes 16 bits to 8. Orientation is ours, so that header and pixels agree.
+_READ = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 RAW_CHANNELS = {ImageEncoding.RGB8: 3, ImageEncoding.BGR8: 3, ImageEncoding.GRAY8: 1}
 
@@ -83,11 +93,10 @@ def decode(image: Image, header: Header) -> RGB:
         return _decode_raw(image, header)
     if header.encoding is ImageEncoding.JPEG:
         return turn_upright(_decode_jpeg(image.data, header.size), header.orientation)
-    # OpenCV applies the EXIF orientation of PNG and WebP itself, drops alpha, takes 16 bits to 8.
-    pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), _READ)
     if pixels is None:
         raise _broken(header.encoding)
-    return np.asarray(pixels, np.uint8)
+    return turn_upright(np.asarray(pixels, np.uint8), header.orientation)
 
 
 def decode_into(image: Image, header: Header, out: RGB) -> Letterbox:
@@ -127,7 +136,7 @@ def _inspect_file(data: bytes) -> Header:
                 return _inspect_png(data)
             case _:
                 return _inspect_webp(data)
-    except (struct.error, ValueError) as error:
+    except (struct.error, ValueError, IndexError) as error:
         raise _broken(encoding) from error
 
 
@@ -147,7 +156,7 @@ def _inspect_png(data: bytes) -> Header:
     width, height = struct.unpack_from(">II", data, 16)
     if data[12:16] != b"IHDR":
         raise _broken(ImageEncoding.PNG)
-    return Header(ImageEncoding.PNG, (height, width))
+    return Header(ImageEncoding.PNG, (height, width), png_orientation(data))
 
 
 def _inspect_webp(data: bytes) -> Header:
@@ -170,7 +179,7 @@ def _inspect_webp(data: bytes) -> Header:
         width, height = (v & 0x3FFF for v in struct.unpack_from("<HH", data, 26))
     else:
         raise _broken(ImageEncoding.WEBP)
-    return Header(ImageEncoding.WEBP, (height, width))
+    return Header(ImageEncoding.WEBP, (height, width), webp_orientation(data))
 
 
 def _inspect_raw(image: Image) -> Header:
