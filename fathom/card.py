@@ -78,15 +78,13 @@ class Card:
                 | {
                     "input_size": _pair(raw["input_size"], int),
                     "range_m": _pair(raw["range_m"], float),
-                    "outputs": tuple(str(v) for v in raw["outputs"]),
-                    "classes": tuple(str(v) for v in raw["classes"]),
+                    "outputs": _strings(raw["outputs"]),
+                    "classes": _strings(raw["classes"]),
                     "figures": tuple(Figure(**_exact(Figure, f)) for f in raw["figures"]),
                     "files": tuple(ModelFile(**_exact(ModelFile, f)) for f in raw["files"]),
-                    "version": int(raw["version"]),
-                    "focal_px": float(raw["focal_px"]),
                 }
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise FathomError(
                 Code.BAD_MODEL,
                 expected=f"a card with the fields {', '.join(f.name for f in fields(cls))}",
@@ -150,12 +148,26 @@ def _mismatch(file: ModelFile, got: str) -> FathomError:
 
 
 def _exact(kind: type, raw: dict[str, Any]) -> dict[str, Any]:
-    wanted = {field.name for field in fields(kind)}
-    if set(raw) != wanted:
-        raise ValueError(f"fields that differ: {sorted(set(raw) ^ wanted)}")
-    return raw
+    names = {field.name for field in fields(kind)}
+    if set(raw) != names:
+        raise ValueError(f"fields that differ: {sorted(set(raw) ^ names)}")
+    plain = {f.name: f.type for f in fields(kind) if f.type in (str, int, float)}
+    return raw | {name: _typed(raw[name], wanted) for name, wanted in plain.items()}
+
+
+def _typed(value: Any, wanted: Any) -> Any:
+    """The value itself; JSON writes a float without a fraction like an int."""
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise TypeError(f"{value!r} is no {wanted.__name__}")
+    return value
+
+
+def _strings(raw: Any) -> tuple[str, ...]:
+    return tuple(_typed(value, str) for value in _typed(raw, list))
 
 
 def _pair(raw: list[Any], kind: type) -> tuple[Any, Any]:
     first, second = raw
-    return kind(first), kind(second)
+    return _typed(first, kind), _typed(second, kind)
