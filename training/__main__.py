@@ -11,15 +11,13 @@ import sys
 from collections.abc import Sequence
 
 import torch
-from pydantic import ValidationError
-from pydantic_settings import CliApp, SettingsError
 
 from fathom.errors import Code, FathomError
 from training.data.nyu import NyuFolder
 from training.evaluation import PROTOCOLS, as_table, evaluate
 from training.loop import train
 from training.recipes import RECIPES
-from training.settings import EvalSettings, TrainSettings
+from training.settings import EvalSettings, TrainSettings, parse
 from training.students.checkpoint import load_student, write_atomically
 
 
@@ -27,17 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         if words[:1] == ["eval"]:
-            run_eval(CliApp.run(EvalSettings, cli_args=words[1:]))
+            run_eval(parse(EvalSettings, words[1:]))
         else:
-            run_training(CliApp.run(TrainSettings, cli_args=words).with_preset())
-    except (ValidationError, SettingsError) as error:
-        print(f"{Code.BAD_SETTING}: {error}", file=sys.stderr)
-        return 2
+            run_training(parse(TrainSettings, words).with_preset())
     except FathomError as error:
-        print(error, file=sys.stderr)
+        print(f"training: {error}", file=sys.stderr)
         return 2 if error.code is Code.BAD_SETTING else 1
     except KeyboardInterrupt:
-        print("stopped; --resume goes on from the last finished epoch", file=sys.stderr)
+        print("training: stopped; --resume goes on from the last finished epoch", file=sys.stderr)
         return 1
     return 0
 

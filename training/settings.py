@@ -1,35 +1,55 @@
-"""What a run or an evaluation is told from outside: flags, then FATHOM_TRAINING_* variables.
-
-Knows what each setting means and its limits, not what is done with it.
+"""What a run or an evaluation is told from outside, by flags alone: a variable somebody exported
+last week must not decide a number. Knows what each setting means, not what is done with it.
 """
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
+from fathom.errors import Code, FathomError
 from training.evaluation import PROTOCOLS
 from training.recipes import RECIPES
 
-CONFIG = SettingsConfigDict(
-    frozen=True,
-    extra="forbid",
-    env_prefix="FATHOM_TRAINING_",
-    cli_kebab_case=True,
-    cli_implicit_flags=True,
-    cli_hide_none_type=True,
-    cli_avoid_json=True,
-)
+
+class FlagSettings(BaseSettings):
+    """What the two commands below share: how flags are spelled, and that there is nothing else."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        cli_prog_name="python -m training",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic's signature
+        init_settings: PydanticBaseSettingsSource,
+        *_unused: PydanticBaseSettingsSource,
+        **_unused_too: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """No environment, no file."""
+        return (init_settings,)
 
 
-class TrainSettings(BaseSettings):
+class TrainSettings(FlagSettings):
     """Fit a student by a recipe and keep the weights that do best on pictures it was not fitted on.
 
     python -m training --recipe supervised --data nyuv2 --encoder-weights mnv2.safetensors --out run
     """
-
-    model_config = CONFIG
 
     recipe: str = Field("supervised", description=f"one of: {', '.join(RECIPES)}")
     data: Path = Field(description="NYU folder, see training/data/nyu.py for its form")
@@ -54,11 +74,12 @@ class TrainSettings(BaseSettings):
     threads: int = Field(2, ge=1, description="torch threads; more than cores only hurts")
     seed: int = Field(0, ge=0, description="decides weights, order and augmentation")
 
-    @model_validator(mode="after")
-    def _known_recipe(self) -> Self:
-        if self.recipe not in RECIPES:
-            raise ValueError(f"no recipe {self.recipe}; there are {', '.join(RECIPES)}")
-        return self
+    @field_validator("recipe")
+    @classmethod
+    def _known_recipe(cls, name: str) -> str:
+        if name not in RECIPES:
+            raise ValueError(f"one of {', '.join(RECIPES)}")
+        return name
 
     def with_preset(self) -> Self:
         """These settings, with the recipe's own wherever nothing was said."""
@@ -67,13 +88,11 @@ class TrainSettings(BaseSettings):
         return self.model_copy(update=unsaid)
 
 
-class EvalSettings(BaseSettings):
+class EvalSettings(FlagSettings):
     """Score a checkpoint under a named protocol; prints a table and writes JSON.
 
     python -m training eval --checkpoint run/best.safetensors --data nyuv2 --split val
     """
-
-    model_config = CONFIG
 
     checkpoint: Path = Field(description="student made by training")
     data: Path = Field(description="NYU folder")
@@ -84,8 +103,42 @@ class EvalSettings(BaseSettings):
     )
     threads: int = Field(2, ge=1, description="torch threads")
 
-    @model_validator(mode="after")
-    def _known_protocol(self) -> Self:
-        if self.protocol not in PROTOCOLS:
-            raise ValueError(f"no protocol {self.protocol}; there are {', '.join(PROTOCOLS)}")
-        return self
+    @field_validator("protocol")
+    @classmethod
+    def _known_protocol(cls, name: str) -> str:
+        if name not in PROTOCOLS:
+            raise ValueError(f"one of {', '.join(PROTOCOLS)}")
+        return name
+
+
+Settings = TypeVar("Settings", TrainSettings, EvalSettings)
+
+
+def parse(kind: type[Settings], argv: Sequence[str]) -> Settings:
+    """Read flags.
+
+    raises  BAD_SETTING for an unknown flag (naming the nearest known one) or a bad value;
+            SystemExit for --help
+    """
+    known: list[str] = [f"--{name.replace('_', '-')}" for name in kind.model_fields]
+    for flag in (word.split("=")[0] for word in argv if word.startswith("--")):
+        if flag not in (*known, "--no-resume", "--help"):
+            near = difflib.get_close_matches(flag, known, 1, 0.5)
+            raise FathomError(
+                Code.BAD_SETTING,
+                expected="a known flag",
+                got=flag,
+                repair=f"did you mean {near[0]}?" if near else "see --help",
+            )
+    try:
+        flags = CliSettingsSource[Settings](kind, cli_parse_args=list(argv))
+        return kind(_cli_settings_source=flags)  # type: ignore[call-arg]  # pydantic's own keyword
+    except ValidationError as error:
+        first = error.errors()[0]
+        given = first.get("input")
+        raise FathomError(
+            Code.BAD_SETTING,
+            expected=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            got="nothing" if first["type"] == "missing" else repr(given),
+            repair="see --help",
+        ) from error

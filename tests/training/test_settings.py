@@ -1,19 +1,19 @@
 """What the command line is told, and what it says to nonsense."""
 
+import re
 from pathlib import Path
 
 import pytest
-from pydantic_settings import CliApp
 
 from training.__main__ import main
 from training.recipes import RECIPES
-from training.settings import EvalSettings, TrainSettings
+from training.settings import EvalSettings, TrainSettings, parse
 
 WORDS = ["--data", "nyu", "--out", "run"]
 
 
 def test_a_recipes_preset_gives_way_to_a_flag() -> None:
-    said = CliApp.run(TrainSettings, cli_args=[*WORDS, "--encoder-lr", "0.5"]).with_preset()
+    said = parse(TrainSettings, [*WORDS, "--encoder-lr", "0.5"]).with_preset()
     preset = RECIPES["supervised"].preset
     assert said.encoder_lr == 0.5
     assert said.epochs == preset["epochs"] and said.decoder_lr == preset["decoder_lr"]
@@ -37,12 +37,27 @@ def test_a_folder_that_is_not_there_fails_in_plain_words(
 
 
 @pytest.mark.parametrize(
-    "words", [["--recipe", "alchemy"], ["--epochs", "0"], ["--precision", "f8"], ["--epoch", "3"]]
+    ("words", "told"),
+    [
+        (["--recipe", "alchemy"], "expected recipe: .*one of supervised; got 'alchemy'"),
+        (["--epochs", "0"], "expected epochs: .*greater than or equal to 1; got '0'"),
+        (["--precision", "f8"], "expected precision: .*'bf16' or 'f32'"),
+        (["--epoch", "3"], "got --epoch; did you mean --epochs?"),
+        (["--learning-rate=3"], "got --learning-rate;"),
+    ],
 )
-def test_nonsense_is_misuse(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        status = main([*WORDS, *words])
-    except SystemExit as ended:  # argparse's own way
-        status = int(ended.code or 0)
-    assert status == 2
-    assert capsys.readouterr().err
+def test_nonsense_is_misuse(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*WORDS, *words]) == 2
+    assert re.search(told, capsys.readouterr().err)
+
+
+def test_what_is_required_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "--data", "nyu"]) == 2
+    assert "expected checkpoint: Field required; got nothing" in capsys.readouterr().err
+
+
+def test_the_environment_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEED", "7")
+    assert parse(TrainSettings, WORDS).seed == 0
