@@ -70,6 +70,7 @@ async function ask(path, init) {
       expected: `an answer from ${location.origin}`,
       got: error.message,
       repair: "check that the server runs and that this device reaches it, then try again",
+      mayRetry: true,
     });
   }
   if (response.ok) return response;
@@ -84,6 +85,7 @@ async function problemDetails(response) {
     expected: "an answer",
     got: `${response.status} ${response.statusText}`.trim(),
     repair: "look at the log of the server, or of the proxy before it",
+    mayRetry: response.headers.has("Retry-After"), // the server says so for what another try can help
   };
   if (!(response.headers.get("Content-Type") ?? "").includes("json")) return plain;
   try {

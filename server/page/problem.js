@@ -2,13 +2,10 @@
 
 /** An error a person can act on; the fields are those of the server's problem details. */
 export class Problem extends Error {
-  constructor({ title, detail = "", status = 0, code = "", expected = "", got = "", repair = "" }) {
+  constructor({ title, detail = "", status = 0, code = "", expected = "", got = "", repair = "", mayRetry = false }) {
     super(title);
-    Object.assign(this, { name: "Problem", title, detail, status, code, expected, got, repair });
-  }
-
-  /** Whether sending the same again may help: nothing answered, or the server was busy or starting. */
-  get mayRetry() {
-    return this.code === "no_answer" || [429, 503, 504].includes(this.status);
+    // What only repeats the fields is left out: each is shown on its own.
+    const told = expected && detail.includes(expected) ? "" : detail;
+    Object.assign(this, { name: "Problem", title, detail: told, status, code, expected, got, repair, mayRetry });
   }
 }

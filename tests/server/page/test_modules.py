@@ -14,7 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fathom.codecs.colour import colourise, palette
+from fathom.errors import Code, FathomError
 from fathom.values import ColourMap, Colours
+from server.doors.problem import ProblemResponse
 
 PAGE = Path(__file__).parents[3] / "server" / "page"
 NODE = shutil.which("node")
@@ -248,7 +250,8 @@ def test_asks_with_what_is_chosen_and_reads_the_headers(run: Run) -> None:
         (
             'new Response(\'{"title":"Full","status":429,"code":"queue_full","expected":"e",'
             '"got":"g","repair":"r"}\','
-            ' {status: 429, headers: {"Content-Type": "application/problem+json"}})',
+            ' {status: 429, headers: {"Content-Type": "application/problem+json",'
+            ' "Retry-After": "1"}})',
             "Full",
             True,
         ),
@@ -277,3 +280,25 @@ def test_every_refusal_says_expected_got_and_repair(
         const out = [error.title, error.mayRetry, said];
     """
     assert run(script) == [title, retry, True]
+
+
+def test_reads_the_servers_own_problem_without_saying_anything_twice(run: Run) -> None:
+    problem = ProblemResponse(
+        FathomError(Code.QUEUE_FULL, expected="room", got="64 waiting", repair="try later")
+    )
+    headers = json.dumps(dict(problem.headers))
+    script = f"""
+        import {{ fetchModels }} from "./api.js";
+        globalThis.fetch = async () =>
+          new Response(file("a"), {{ status: {problem.status_code}, headers: {headers} }});
+        const out = await fetchModels().catch((error) => ({{ ...error }}));
+    """
+    got = run(script, a=bytes(problem.body))
+    assert {name: got[name] for name in ("code", "expected", "got", "repair", "mayRetry")} == {
+        "code": "queue_full",
+        "expected": "room",
+        "got": "64 waiting",
+        "repair": "try later",
+        "mayRetry": True,
+    }
+    assert got["detail"] == ""
