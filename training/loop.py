@@ -31,8 +31,9 @@ from training.students.student import Student, StudentSpec
 
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
 SHEET_ROWS = 8
-# Where a run lives and how fast it goes may change when it is resumed; what it computes may not.
-PLACE = {"data", "encoder_weights", "out", "resume", "threads"}
+# What may change when a run is resumed: where it lives, how fast it goes, and how long it will be (a
+# machine's time runs out; rates then follow the new length). Bits repeat only if none of it does.
+MAY_CHANGE = {"data", "encoder_weights", "out", "resume", "threads", "epochs"}
 
 
 class Tally:
@@ -197,9 +198,9 @@ def finish_epoch(
         progress = replace(progress, best_epoch=epoch, best_delta1=report.mean.delta1)
         notes = {"settings": settings.model_dump(mode="json"), "epoch": epoch, "val": val}
         save_student(settings.out / BEST, student.spec, student.state_dict(), notes)
-    line = {"epoch": epoch, "fit_s": round(fit_s, 1), **tally.means(), "val": val}
+    line = {"epoch": epoch, "of": settings.epochs, "fit_s": round(fit_s, 1), **tally.means()}
     with (settings.out / METRICS).open("a") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(json.dumps({**line, "val": val}) + "\n")
     return progress
 
 
@@ -215,7 +216,7 @@ def refuse_nonfinite(norm: float, epoch: int, tally: Tally) -> None:
 
 def what_it_computes(settings: TrainSettings) -> Mapping[str, object]:
     """The settings that decide every number of a run."""
-    return {key: v for key, v in settings.model_dump(mode="json").items() if key not in PLACE}
+    return {key: v for key, v in settings.model_dump(mode="json").items() if key not in MAY_CHANGE}
 
 
 def spread(ids: Sequence[str], count: int) -> Sequence[str]:

@@ -57,9 +57,7 @@ class TrainSettings(FlagSettings):
         None, description="safetensors with torchvision's MobileNetV2 keys; none: random weights"
     )
     out: Path = Field(description="folder for checkpoints, metrics and contact sheets")
-    resume: bool = Field(
-        default=False, description="go on from OUT/last.safetensors, to the same end"
-    )
+    resume: bool = Field(default=False, description="go on from OUT/last.safetensors")
     fit_part: str = Field("train_fit", description="list of pictures to fit on")
     val_part: str = Field("val", description="list of pictures to choose the best weights by")
     epochs: int = Field(60, ge=1, description="times every picture is seen")
