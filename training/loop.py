@@ -31,8 +31,8 @@ from training.students.student import Student, StudentSpec
 
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
 SHEET_ROWS = 8
-# What may change when a run is resumed: where it lives, how fast it goes, and how long it will be (a
-# machine's time runs out; rates then follow the new length). Bits repeat only if none of it does.
+# What may change when a run is resumed: where it lives, how fast it goes, and how long it will be
+# (time on a machine runs out; rates then follow the new length). Bits repeat if none of it does.
 MAY_CHANGE = {"data", "encoder_weights", "out", "resume", "threads", "epochs"}
 
 
@@ -149,6 +149,7 @@ def set_rates(optimizer: Optimizer, factor: float) -> None:
 def start_or_resume(settings: TrainSettings, parts: Parts) -> Progress:
     """An empty run folder, or the state of the run in it and its metrics up to that state."""
     last = settings.out / LAST
+    (settings.out / "sheets").mkdir(parents=True, exist_ok=True)
     if settings.resume:
         progress = resume_run(last, parts, what_it_computes(settings))
         kept = (settings.out / METRICS).read_text().splitlines(keepends=True)[: progress.epochs]
@@ -161,7 +162,6 @@ def start_or_resume(settings: TrainSettings, parts: Parts) -> Progress:
             got=f"{settings.out}, which holds one",
             repair="add --resume to go on with it, or give another --out",
         )
-    (settings.out / "sheets").mkdir(parents=True, exist_ok=True)
     return Progress()
 
 

@@ -107,7 +107,6 @@ def test_a_run_goes_on_only_with_the_settings_it_began_with(tiny_nyu: Path, whol
 def test_a_resumed_run_may_be_made_longer(tiny_nyu: Path, whole: Path, tmp_path: Path) -> None:
     for name in (LAST, BEST, METRICS):
         (tmp_path / name).write_bytes((whole / name).read_bytes())
-    (tmp_path / "sheets").mkdir()
     longer = settings(tiny_nyu, tmp_path, resume=True, epochs=4)
     train(longer, of(Scripted(10**6, stop)))
     assert [line["of"] for line in lines(tmp_path)] == [3, 3, 3, 4]
