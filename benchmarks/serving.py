@@ -1,0 +1,62 @@
+"""A Fathom server as a process of its own, for as long as a benchmark needs it."""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_READY = re.compile(r"server\.ready http=(\S+) grpc=(\S+)")
+_STOP_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a running server is, and its process number."""
+
+    http: str
+    grpc: str
+    pid: int
+
+    @property
+    def resident_mib(self) -> float:
+        """Memory the process holds now."""
+        for line in Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        raise AssertionError("every process of Linux has a VmRSS")
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time it has used so far, user and system."""
+        fields = (
+            Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        )
+        return (int(fields[11]) + int(fields[12])) / 100
+
+
+@contextmanager
+def serving(arguments: Sequence[str] = ()) -> Iterator[Serving]:
+    """Start `python -m server` on free ports, wait until it is ready, stop it at the end."""
+    command = [sys.executable, "-m", "server", "--http-port=0", "--grpc-port=0", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield _wait_until_ready(process)
+        finally:
+            process.terminate()
+            process.wait(_STOP_S)
+
+
+def _wait_until_ready(process: "subprocess.Popen[str]") -> Serving:
+    log = process.stderr
+    lines = []
+    for line in log or ():
+        lines.append(line)
+        if match := _READY.search(line):
+            # Nobody reads on, so the pipe must be emptied or the server would block on its log.
+            threading.Thread(target=lambda: [None for _ in log or ()], daemon=True).start()
+            return Serving(match[1], match[2], process.pid)
+    raise SystemExit("the server did not start:\n" + "".join(lines))
