@@ -1,0 +1,1 @@
+"""Where frames come from: files, folders, cameras, a drawn scene. Knows no server."""

@@ -1,0 +1,106 @@
+"""Live reading: always the newest picture, never the backlog. Knows no camera.
+
+`cv2.VideoCapture` and most devices queue what was not read, so a reader slower than the camera
+falls behind by minutes (opencv #13145). Here a thread reads all the time and keeps one picture.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from client.sources.source import Capture, Captured, Picture, SourceInfo
+
+# How long to wait for a thread that sits in a device's own read; it is a daemon and may stay there.
+_JOIN_S = 2.0
+
+
+class Newest:
+    """The newest picture of a capture each time one is asked for."""
+
+    def __init__(
+        self, capture: Capture, info: SourceInfo, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.info = info
+        self.passed_over = 0
+        self._capture = capture
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._newest: Captured | None = None
+        self._ended = False
+        self._error: Exception | None = None
+
+    def frames(self) -> Iterator[Captured]:
+        reader = threading.Thread(target=self._read, name="read-source", daemon=True)
+        reader.start()
+        try:
+            while (captured := self._take()) is not None:
+                yield captured
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.close()
+            reader.join(_JOIN_S)
+
+    def close(self) -> None:
+        self._capture.close()
+        with self._changed:
+            self._newest = None
+            self._ended = True
+            self._changed.notify_all()
+
+    def _take(self) -> Captured | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._ended)
+            captured, self._newest = self._newest, None
+            return captured
+
+    def _read(self) -> None:
+        try:
+            while (picture := self._capture.read()) is not None and not self._ended:
+                self._put(Captured(picture, self._clock()))
+        except Exception as error:  # noqa: BLE001  # raised again where the frames are taken
+            self._error = error
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _put(self, captured: Captured) -> None:
+        with self._changed:
+            self.passed_over += self._newest is not None
+            self._newest = captured
+            self._changed.notify_all()
+
+
+class Paced:
+    """A capture that gives its pictures at a camera's rate: a recording played as if live."""
+
+    def __init__(
+        self,
+        capture: Capture,
+        fps: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        self._capture = capture
+        self._fps = fps
+        self._clock = clock
+        self._closed = threading.Event()
+        self._wait = wait or self._closed.wait
+        self._start_s: float | None = None
+        self._given = 0
+
+    def read(self) -> Picture | None:
+        now_s = self._clock()
+        if self._start_s is None:
+            self._start_s = now_s
+        # Counted from the start, not from the last picture, so that lateness does not add up.
+        ahead_s = self._start_s + self._given / self._fps - now_s
+        self._given += 1
+        if ahead_s > 0:
+            self._wait(ahead_s)
+        return None if self._closed.is_set() else self._capture.read()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._capture.close()
