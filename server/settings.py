@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -17,7 +17,6 @@ from pydantic_settings import (
     CliSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from fathom.errors import Code, FathomError
@@ -31,8 +30,6 @@ class Settings(BaseSettings):
     """Fathom: camera frames in, metric depth out, over HTTP and gRPC."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX,
-        toml_file=FILE,
         extra="forbid",
         frozen=True,
         cli_kebab_case=True,
@@ -86,13 +83,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Only what `load` hands over: it reads environment and file itself, to know the origins."""
+        return (init_settings,)
 
 
 def load(
@@ -105,15 +103,18 @@ def load(
     """
     flags = {name.split("=")[0][2:].replace("-", "_") for name in argv if name.startswith("--")}
     in_environment = {
-        name.removeprefix(ENV_PREFIX).lower() for name in environ if name.startswith(ENV_PREFIX)
+        name.removeprefix(ENV_PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(ENV_PREFIX)
     }
-    in_file = set(_read_toml(file))
+    in_file = _read_toml(file)
     _refuse_unknown(flags - {"help"}, "flag", lambda name: "--" + name.replace("_", "-"))
     _refuse_unknown(in_environment, "variable", lambda name: ENV_PREFIX + name.upper())
     _refuse_unknown(in_file, "line", lambda name: f"{name} in {file}")
+    given: dict[str, Any] = in_file | in_environment
     cli = CliSettingsSource[Settings](Settings, cli_parse_args=list(argv), cli_exit_on_error=True)
     try:
-        settings = Settings(_cli_settings_source=cli)  # type: ignore[call-arg]  # pydantic's own keyword
+        settings = Settings(_cli_settings_source=cli, **given)  # type: ignore[call-arg]  # pydantic's own keyword
     except ValidationError as error:
         raise _bad_value(error) from error
     origins = {}
@@ -125,7 +126,7 @@ def load(
     return settings, origins
 
 
-def _read_toml(file: Path) -> dict[str, object]:
+def _read_toml(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
