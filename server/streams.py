@@ -15,6 +15,7 @@ from fathom.values import (
     Policy,
     ServerAnswer,
     Skipped,
+    SkipReason,
 )
 from server.dispatch import Dispatch, Settled
 from server.telemetry import Telemetry
@@ -148,6 +149,13 @@ def _depth(answer: ServerAnswer) -> EncodedDepth:
             return answer
         case Failed():
             raise answer.as_error()
+        case Skipped(reason=SkipReason.DEADLINE | SkipReason.PREDICTED_LATE):
+            raise FathomError(
+                Code.DEADLINE_PASSED,
+                expected="depth before the deadline",
+                got=f"a skip: {answer.reason}",
+                repair="give it more time, or send fewer pictures at once",
+            )
         case Skipped():
             raise FathomError(
                 Code.SHUTTING_DOWN,
