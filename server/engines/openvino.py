@@ -54,16 +54,17 @@ class OpenVinoEngine:
             network = core.read_model(model_path)
             network.reshape([1, *input_size, 3])
             compiled = core.compile_model(network, "CPU", config)
+            self._depth = compiled.output("depth_m")
+            self._labels = compiled.output("labels") if "labels" in outputs else None
         except RuntimeError as error:
             raise FathomError(
                 Code.BAD_MODEL,
-                expected=f"a network that takes (1, {input_size[0]}, {input_size[1]}, 3) uint8",
+                expected=f"a network from (1, {input_size[0]}, {input_size[1]}, 3) uint8"
+                f" to {', '.join(outputs)}",
                 got=f"{model_path.name}: {str(error).strip().splitlines()[-1]}",
                 repair="export the model again with `python -m export`",
             ) from error
         self._requests = [compiled.create_infer_request() for _ in range(lanes)]
-        self._depth = compiled.output("depth_m")
-        self._labels = compiled.output("labels") if "labels" in outputs else None
         self._spec = EngineSpec(
             name="openvino",
             device=str(core.get_property("CPU", props.device.full_name())),

@@ -1,0 +1,87 @@
+"""A model repository with one real network in it, small enough to make in every test run.
+
+The network: uint8 NHWC frames in, `depth_m` = 1 + the mean of the three channels / 51 metres out,
+so a grey of 102 is 3 m away; `labels`, where asked for, is the index of the largest channel.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from fathom.card import CARD_FILE, Card, ModelFile, sha256_of
+from fathom.geometry import Size
+
+INPUT_SIZE: Size = (24, 32)
+GREY, GREY_M = 102, 3.0
+
+
+def write_onnx(path: Path, *, labels: bool = False) -> None:
+    """The network, for any batch size."""
+    size = list(INPUT_SIZE)
+    constants = {"channels": np.array([3]), "scale": np.float32([1 / 51]), "one": np.float32([1])}
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "channels"], ["grey"], keepdims=0),
+        helper.make_node("Mul", ["grey", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "one"], ["depth_m"]),
+    ]
+    outputs = [helper.make_tensor_value_info("depth_m", TensorProto.FLOAT, ["N", *size])]
+    if labels:
+        nodes += [
+            helper.make_node("ArgMax", ["pixels"], ["index"], axis=3, keepdims=0),
+            helper.make_node("Cast", ["index"], ["labels"], to=TensorProto.UINT8),
+        ]
+        outputs.append(helper.make_tensor_value_info("labels", TensorProto.UINT8, ["N", *size]))
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("frames", TensorProto.UINT8, ["N", *size, 3])],
+        outputs,
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+
+
+def write_model(root: Path, name: str = "tiny", *, labels: bool = False) -> Card:
+    """One model in a repository at `root`: its network, and a card with its hash."""
+    path = root / name / "1" / "model.onnx"
+    path.parent.mkdir(parents=True)
+    write_onnx(path, labels=labels)
+    file = ModelFile(
+        path="1/model.onnx",
+        target="onnx",
+        precision="f32",
+        bytes=path.stat().st_size,
+        sha256=sha256_of(path),
+    )
+    outputs = ("depth_m", "labels") if labels else ("depth_m",)
+    return write_card(root, name, files=[file], outputs=outputs)
+
+
+def write_card(
+    root: Path, name: str, *, files: Sequence[ModelFile], outputs: tuple[str, ...] = ("depth_m",)
+) -> Card:
+    """The card of a model, over files that are there or are not."""
+    card = Card(
+        name=name,
+        version=1,
+        summary="brighter is farther",
+        recipe="a formula",
+        data="none",
+        data_licence="none",
+        parameters=0,
+        input_size=INPUT_SIZE,
+        outputs=outputs,
+        classes=("red", "green", "blue") if "labels" in outputs else (),
+        focal_px=40.0,
+        range_m=(1.0, 6.0),
+        figures=(),
+        files=tuple(files),
+    )
+    (root / name).mkdir(parents=True, exist_ok=True)
+    (root / name / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+    return card
