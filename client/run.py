@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -15,7 +16,7 @@ from client.outputs import Outputs, status_of
 from client.sender import Sender
 from client.settings import Settings
 from client.sources.choose import open_source
-from client.sources.source import Source
+from client.sources.source import Source, SourceInfo
 from client.summary import Accounts, Summary
 from fathom.errors import Code, FathomError
 from fathom.session.sync import Client
@@ -83,8 +84,9 @@ def _converse(
         sending = pool.submit(sender.run)
         error = None
         try:
-            with closing(outputs):  # here, so that a full disk still leaves a summary
-                _take_answers(stream, sender, accounts, outputs, source)
+            # Closed here, so that a full disk still leaves a summary.
+            with closing(outputs), _progress(settings, source.info) as bar:
+                _take_answers(stream, sender, accounts, outputs, source.info, bar)
         except FathomError as broken:
             error = broken
         except OSError as broken:
@@ -104,24 +106,34 @@ def _converse(
 
 
 def _take_answers(
-    stream: Conversation, sender: Sender, accounts: Accounts, outputs: Outputs, source: Source
+    stream: Conversation,
+    sender: Sender,
+    accounts: Accounts,
+    outputs: Outputs,
+    info: SourceInfo,
+    bar: "tqdm[NoReturn]",
 ) -> None:
     began_s: float | None = None
+    for received in stream.answers():
+        captured_s = sender.answered()
+        began_s = captured_s if began_s is None else began_s
+        place = accounts.answers
+        accounts.note(received, time.monotonic())
+        # A recording has its own time; a live one is shown when it was seen, gaps included.
+        time_s = captured_s - began_s if info.live else place / info.fps
+        status = status_of(received, fps=accounts.fps, skipped=accounts.skipped.total())
+        if not outputs.take(received, time_s=time_s, status=status):
+            sender.stop()
+        bar.set_postfix_str(f"{status}", refresh=False)
+        bar.update()
+
+
+def _progress(settings: Settings, info: SourceInfo) -> "tqdm[NoReturn]":
+    bounds = [n for n in (info.frames, settings.max_frames) if n is not None]
     # disable=None: no bar where stderr is a file.
-    with tqdm(total=source.info.frames, unit=" frames", file=sys.stderr, disable=None) as bar:
-        for received in stream.answers():
-            captured_s = sender.answered()
-            began_s = captured_s if began_s is None else began_s
-            place = accounts.answers
-            accounts.note(received, time.monotonic())
-            skipped = accounts.skipped.total()
-            # A recording has its own time; a live one is shown when it was seen, gaps included.
-            time_s = captured_s - began_s if source.info.live else place / source.info.fps
-            status = status_of(received, fps=accounts.fps, skipped=skipped)
-            if not outputs.take(received, time_s=time_s, status=status):
-                sender.stop()
-            bar.set_postfix_str(f"{status}", refresh=False)
-            bar.update()
+    return tqdm(
+        total=min(bounds, default=None), unit=" frames", file=sys.stderr, leave=False, disable=None
+    )
 
 
 def _unwritable(error: OSError) -> FathomError:

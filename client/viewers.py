@@ -28,6 +28,7 @@ _ESCAPE, _QUIT = 27, ord("q")
 class Status:
     """What is written below the pictures.
 
+    fps   0 before the second answer, and then not written
     note  instead of the figures, where a frame has no depth: why
     """
 
@@ -37,8 +38,8 @@ class Status:
     note: str = ""
 
     def __str__(self) -> str:
-        figures = f"age {self.age_s * 1e3:.0f} ms  {self.fps:.1f} fps  skipped {self.skipped}"
-        return self.note or figures
+        rate = f"{self.fps:.1f} fps  " if self.fps else ""
+        return self.note or f"age {self.age_s * 1e3:.0f} ms  {rate}skipped {self.skipped}"
 
 
 def panel_size(picture_size: Size) -> Size:

@@ -43,13 +43,14 @@ def test_a_picture_of_another_shape_is_fitted_without_distortion() -> None:
     canvas = composed(np.full((240, 160), 2.0, np.float32), picture=tall)
     white = np.asarray(canvas[:120, :160].min(axis=2) == 255)
     assert white.sum() == 120 * 80 and white[:, 40:120].all()
-    painted = canvas[:120, 160:].any(axis=2)
+    painted = np.asarray(canvas[:120, 160:].max(axis=2) > 0)
     assert painted[:, 40:120].all() and painted.sum() == 120 * 80
 
 
 def test_the_caption_says_what_the_status_says() -> None:
     assert str(_STATUS) == "age 23 ms  41.5 fps  skipped 3"
     failed = Status(age_s=0.023, fps=41.5, skipped=3, note="no depth: engine_fault")
+    assert str(Status(age_s=0.023, fps=0.0, skipped=0)) == "age 23 ms  skipped 0"
     assert str(failed) == "no depth: engine_fault"
     written, other = (composed(None, status=s)[120:, :160] for s in (_STATUS, failed))
     assert not np.array_equal(written, other)
