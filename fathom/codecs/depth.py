@@ -4,6 +4,7 @@ On integer wires a pixel is millimetres, 0 means no answer, and 65535 means 65.5
 """
 
 import io
+import struct
 from collections.abc import Callable, Mapping
 
 import cv2
@@ -97,6 +98,8 @@ def encode_png(pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
 
 def decode_png(data: bytes, size: Size) -> NDArray[np.uint16] | NDArray[np.uint8]:
     """A grey PNG of 8 or 16 bits; ValueError if it is not one of that size."""
+    if data[12:24] != b"IHDR" + struct.pack(">II", size[1], size[0]):
+        raise ValueError  # before OpenCV makes room for whatever size the header claims
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.shape != size:
         raise ValueError
