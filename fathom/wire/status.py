@@ -1,8 +1,10 @@
 """The error table on gRPC, both ways: what a server aborts with and what a client makes of it."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from fathom.errors import Code, FathomError
 from fathom.values import Failed
@@ -39,6 +41,7 @@ def error_from_rpc(
     """The error of a failed call: the server's own words, or the status in the table's terms."""
     for key, value in metadata:
         if key == FAILED_KEY and isinstance(value, bytes):
-            return failed_from_wire(pb.Failed.FromString(value)).as_error()
+            with suppress(DecodeError):  # not ours after all
+                return failed_from_wire(pb.Failed.FromString(value)).as_error()
     code, repair = _FOREIGN.get(status, (Code.INTERNAL, "look into the server's log"))
     return FathomError(code, expected="an answer", got=f"{status.name}: {details}", repair=repair)
