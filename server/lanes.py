@@ -89,7 +89,8 @@ class Lanes:
         except EngineFault as fault:
             self._failed(tickets, fault)
             return
-        self._faults_in_a_row = 0
+        if inferred:  # else the engine was not asked
+            self._faults_in_a_row = 0
         for frame in inferred:
             self._finish(frame)
         for broken in refused:

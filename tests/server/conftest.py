@@ -116,7 +116,7 @@ class ScriptedEngine:
             raise fate
         self._depth_m[...] = ramp()
         if fate is not None:
-            self._depth_m[: len(fate.depth_m)] = fate.depth_m
+            self._depth_m[...] = np.nan  # the call before has no claim on it any more
             return fate
         return Outputs(self._depth_m[: len(frames)], self._labels[: len(frames)])
 
