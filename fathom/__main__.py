@@ -17,6 +17,7 @@ from fathom.codecs.depth import encode_npy
 from fathom.codecs.image import decode, inspect
 from fathom.codecs.ply import encode_ply
 from fathom.errors import Code, FathomError
+from fathom.geometry import FieldOfView
 from fathom.session.pictures import as_image
 from fathom.session.sync import Client
 from fathom.values import DepthEncoding, EncodedDepth, Image, Limits, Options, Output
@@ -68,12 +69,21 @@ def _probe(arguments: argparse.Namespace) -> int:
             repair="check the path",
         ) from error
     encoding = _ENCODINGS.get(out.suffix.lower(), DepthEncoding.F32_M)
-    options = Options(depth_encoding=encoding, output=Output.SOURCE, hfov_deg=arguments.hfov)
+    camera = None if arguments.hfov is None else FieldOfView(arguments.hfov)
+    options = Options(depth_encoding=encoding, output=Output.SOURCE, camera=camera)
     with Client(arguments.server) as client:
         before_s = time.perf_counter()
         answer = client.predict_encoded(image, options, model=arguments.model)
         round_trip_s = time.perf_counter() - before_s
-    out.write_bytes(write(answer, image))
+    try:
+        out.write_bytes(write(answer, image))
+    except OSError as error:
+        raise FathomError(
+            Code.BAD_OPTION,
+            expected="an output file that can be written",
+            got=f"{out}: {error.strerror}",
+            repair="check the path",
+        ) from error
     _report(answer, round_trip_s, out)
     return 0
 

@@ -81,6 +81,16 @@ class FathomError(Exception):
         self.got = got
         self.repair = repair
 
+    @classmethod
+    def internal(cls) -> "FathomError":
+        """What a caller is told of a bug: nothing of its insides, and where to look."""
+        return cls(
+            Code.INTERNAL,
+            expected="an answer",
+            got="a bug of the server",
+            repair="report it with the server's log of this moment",
+        )
+
     @property
     def status(self) -> Status:
         return STATUS[self.code]

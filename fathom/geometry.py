@@ -103,7 +103,7 @@ class Letterbox:
 
         network_map  (H, W) float32
         output_size  None keeps the picture's size inside the network input
-        returns      `output_size` float32, contiguous; may be a view when nothing is resized
+        returns      `output_size` float32; a view when nothing is resized
         """
         content = network_map[self.content]
         if output_size is None or output_size == self.content_size:
@@ -158,17 +158,9 @@ class Intrinsics:
         height, width = size
         return cls(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2)
 
-    @classmethod
-    def from_hfov(cls, hfov_deg: float, size: Size) -> "Intrinsics":
-        """The camera whose picture of `size` spans `hfov_deg` degrees from left to right edge."""
-        if not 0 < hfov_deg < 180:
-            raise FathomError(
-                Code.BAD_OPTION,
-                expected="a horizontal field of view between 0 and 180 degrees",
-                got=f"{hfov_deg:g}",
-                repair="send degrees, not radians; a phone is near 65, a webcam near 60",
-            )
-        return cls.centred(size[1] / 2 / math.tan(math.radians(hfov_deg) / 2), size)
+    def for_size(self, size: Size) -> "Intrinsics":  # noqa: ARG002 - stated for one size already
+        """Itself: what `FocalLength` and `FieldOfView` become once the picture's size is known."""
+        return self
 
     def resized(self, old: Size, new: Size) -> "Intrinsics":
         """The same camera when its picture of size `old` is resized to `new`."""
@@ -179,6 +171,43 @@ class Intrinsics:
             cx=(self.cx + 0.5) * across - 0.5,
             cy=(self.cy + 0.5) * down - 0.5,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FocalLength:
+    """A camera of which only the focal length is known, in pixels of the picture."""
+
+    fx: float
+
+    def __post_init__(self) -> None:
+        Intrinsics.centred(self.fx, (1, 1))  # raises BAD_OPTION before any picture comes
+
+    def for_size(self, size: Size) -> Intrinsics:
+        """Square pixels, principal point in the middle."""
+        return Intrinsics.centred(self.fx, size)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOfView:
+    """A camera of which only the horizontal field of view is known, from edge to edge."""
+
+    hfov_deg: float
+
+    def __post_init__(self) -> None:
+        if not 0.001 <= self.hfov_deg < 180:  # the smallest floats of all have no tangent
+            raise FathomError(
+                Code.BAD_OPTION,
+                expected="a horizontal field of view from 0.001 to below 180 degrees",
+                got=f"{self.hfov_deg:g}",
+                repair="send degrees, not radians; a phone is near 65, a webcam near 60",
+            )
+
+    def for_size(self, size: Size) -> Intrinsics:
+        """Square pixels, principal point in the middle."""
+        return Intrinsics.centred(size[1] / 2 / math.tan(math.radians(self.hfov_deg) / 2), size)
+
+
+Camera: TypeAlias = Intrinsics | FocalLength | FieldOfView
 
 
 def focal_correction(camera: Intrinsics, box: Letterbox, focal_px: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fathom.errors import Code, FathomError
-from fathom.geometry import F32, Intrinsics, Size
+from fathom.geometry import F32, Camera, Intrinsics, Size
 
 MAX_OUTPUT_PIXELS = 50_000_000
 
@@ -92,14 +92,16 @@ class Colours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What an answer should be; the same on every door."""
+    """What an answer should be; the same on every door.
+
+    camera  of the picture as sent, upright; None lets the network's own focal length be assumed
+    """
 
     depth_encoding: DepthEncoding = DepthEncoding.U16_MM
     output: Output | Size = Output.NETWORK
     labels: LabelEncoding | None = None
     smoothing: float = 0.0
-    camera: Intrinsics | None = None
-    hfov_deg: float | None = None
+    camera: Camera | None = None
     colours: Colours = field(default_factory=Colours)
 
     def __post_init__(self) -> None:
@@ -119,14 +121,6 @@ class Options:
                 got=f"{self.output[1]}x{self.output[0]}",
                 repair="ask for the size you will use; the network itself sees about 256x320",
             )
-
-    def camera_for(self, source_size: Size) -> Intrinsics | None:
-        """The camera the caller gave, in source pixels, or None if it has to be assumed."""
-        if self.camera is not None:
-            return self.camera
-        if self.hfov_deg is not None:
-            return Intrinsics.from_hfov(self.hfov_deg, source_size)
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

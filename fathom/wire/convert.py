@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from fathom.codecs.image import sniff
 from fathom.errors import Code, FathomError
-from fathom.geometry import Intrinsics, Size
+from fathom.geometry import Camera, FieldOfView, FocalLength, Intrinsics, Size
 from fathom.values import (
     Closing,
     ColourMap,
@@ -86,10 +86,11 @@ def image_to_wire(image: Image) -> pb.Image:
 
 
 def image_from_wire(message: pb.Image) -> Image:
-    if message.encoding == pb.IMAGE_ENCODING_UNSPECIFIED:
-        encoding = sniff(message.data)
-    else:
-        encoding = _member(IMAGE_ENCODING, message.encoding, "an image encoding")
+    encoding = (
+        _member(IMAGE_ENCODING, message.encoding, "an image encoding")
+        if message.encoding
+        else sniff(message.data)
+    )
     return Image(
         encoding=encoding,
         data=message.data,
@@ -123,15 +124,19 @@ def options_to_wire(options: Options) -> pb.Options:
         message.output_size.explicit.height, message.output_size.explicit.width = options.output
     if options.labels is not None:
         message.labels = LABEL_ENCODING[options.labels]
-    if options.camera is not None:
-        message.intrinsics.CopyFrom(camera_to_wire(options.camera))
-    elif options.hfov_deg is not None:
-        message.hfov_deg = options.hfov_deg
+    match options.camera:
+        case Intrinsics():
+            message.intrinsics.CopyFrom(camera_to_wire(options.camera))
+        case FocalLength():
+            message.intrinsics.fx = options.camera.fx
+        case FieldOfView():
+            message.hfov_deg = options.camera.hfov_deg
+        case None:
+            pass
     return message
 
 
 def options_from_wire(message: pb.Options) -> Options:
-    camera = message.WhichOneof("camera")
     return Options(
         depth_encoding=(
             _member(DEPTH_ENCODING, message.depth_encoding, "a depth encoding")
@@ -143,23 +148,28 @@ def options_from_wire(message: pb.Options) -> Options:
             _member(LABEL_ENCODING, message.labels, "a label encoding") if message.labels else None
         ),
         smoothing=message.smoothing,
-        camera=camera_from_wire(message.intrinsics) if camera == "intrinsics" else None,
-        hfov_deg=_checked_hfov(message.hfov_deg) if camera == "hfov_deg" else None,
+        camera=_camera_option(message),
         colours=_colours_from_wire(message.colours),
     )
 
 
-def _checked_hfov(hfov_deg: float) -> float:
-    Intrinsics.from_hfov(hfov_deg, (1, 1))  # raises BAD_OPTION before any picture comes
-    return hfov_deg
+def _camera_option(message: pb.Options) -> Camera | None:
+    match message.WhichOneof("camera"):
+        case "intrinsics":
+            given = message.intrinsics
+            if not (given.fy or given.cx or given.cy):
+                return FocalLength(given.fx)
+            return camera_from_wire(given)
+        case "hfov_deg":
+            return FieldOfView(message.hfov_deg)
+        case _:
+            return None
 
 
 def _output_from_wire(message: pb.OutputSize) -> Output | Size:
     if message.WhichOneof("size") == "explicit":
         return message.explicit.height, message.explicit.width
-    if message.kind == pb.OutputSize.KIND_SOURCE:
-        return Output.SOURCE
-    return Output.NETWORK
+    return _member(_OUTPUT, message.kind, "an output size") if message.kind else Output.NETWORK
 
 
 def _colours_from_wire(message: pb.Colours) -> Colours:

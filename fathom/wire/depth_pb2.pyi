@@ -345,7 +345,7 @@ class Options(_message.Message):
     def output_size(self) -> Global___OutputSize: ...
     @_builtins.property
     def intrinsics(self) -> Global___Intrinsics:
-        """of the picture as sent, upright"""
+        """of the picture as sent, upright; fx alone = a centred camera"""
 
     @_builtins.property
     def colours(self) -> Global___Colours:
