@@ -58,7 +58,7 @@ def new_nyu(tmp_path: Path) -> Callable[[], Path]:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder that holds nyuv2/ and weights/."""
-    root = Path(os.environ.get("FATHOM_DATA", REPOSITORY.parent / "shared" / "data"))
+    root = Path(os.environ.get("DEPTH_DATA", REPOSITORY.parent / "shared" / "data"))
     if not (root / "nyuv2" / "scenes.csv").is_file():
-        pytest.skip(f"no nyuv2 in {root}; set FATHOM_DATA to the folder that holds it")
+        pytest.skip(f"no nyuv2 in {root}; set DEPTH_DATA to the folder that holds it")
     return root
