@@ -12,6 +12,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from fathom.codecs import png
 from fathom.codecs.colour import colourise, encode_jpeg
 from fathom.errors import Code, FathomError
 from fathom.geometry import F32, Size
@@ -98,8 +99,9 @@ def encode_png(pixels: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
 
 def decode_png(data: bytes, size: Size) -> NDArray[np.uint16] | NDArray[np.uint8]:
     """A grey PNG of 8 or 16 bits; ValueError if it is not one of that size."""
-    if data[12:24] != b"IHDR" + struct.pack(">II", size[1], size[0]):
-        raise ValueError  # before OpenCV makes room for whatever size the header claims
+    header = b"IHDR" + struct.pack(">II", size[1], size[0])
+    if data[12:24] != header or not png.is_whole(data):
+        raise ValueError  # before OpenCV makes room for whatever the file claims
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.shape != size:
         raise ValueError

@@ -12,6 +12,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from fathom.codecs import png
 from fathom.codecs.exif import (
     UPRIGHT,
     jpeg_orientation,
@@ -93,6 +94,8 @@ def decode(image: Image, header: Header) -> RGB:
         return _decode_raw(image, header)
     if header.encoding is ImageEncoding.JPEG:
         return turn_upright(_decode_jpeg(image.data, header.size), header.orientation)
+    if header.encoding is ImageEncoding.PNG and not png.is_whole(image.data):
+        raise _broken(header.encoding)
     pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), _READ)
     if pixels is None:
         raise _broken(header.encoding)
