@@ -1,7 +1,8 @@
-"""Train a student, or score one.
+"""Train a student, score one, or look at a data set.
 
     python -m training --recipe supervised --data NYU --encoder-weights WEIGHTS --out runs/NAME
     python -m training eval --checkpoint runs/NAME/best.safetensors --data NYU --split val
+    python -m training check-data FOLDER
 
 Exit status: 0 good, 1 failed, 2 misused. Progress goes to stderr, results to stdout.
 """
@@ -13,11 +14,13 @@ from collections.abc import Sequence
 import torch
 
 from fathom.errors import Code, FathomError
+from training.data.check import check
+from training.data.forms import FORMS, recognise
 from training.data.nyu import NyuFolder
 from training.evaluation import PROTOCOLS, as_table, evaluate
 from training.loop import train
 from training.recipes import RECIPES
-from training.settings import EvalSettings, TrainSettings, parse
+from training.settings import CheckSettings, EvalSettings, TrainSettings, parse
 from training.students.checkpoint import load_student, write_atomically
 
 
@@ -26,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["eval"]:
             run_eval(parse(EvalSettings, words[1:]))
+        elif words[:1] == ["check-data"]:
+            return run_check(parse(CheckSettings, words[1:]))
         else:
             run_training(parse(TrainSettings, words).with_preset())
     except FathomError as error:
@@ -53,6 +58,15 @@ def run_eval(settings: EvalSettings) -> None:
     path = settings.report or settings.checkpoint.with_name(name)
     write_atomically(path, json.dumps(report.as_json(), indent=1).encode())
     print(as_table(report))
+
+
+def run_check(settings: CheckSettings) -> int:
+    form = settings.form or recognise(settings.folder)
+    print(f"{settings.folder}: {FORMS[form].what} (form {form})")
+    findings = check(FORMS[form].open(settings.folder), settings.part)
+    for finding in findings:
+        print(f"{finding.level:>8}: {finding.text}")
+    return int(any(finding.level == "wrong" for finding in findings))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,15 @@ from typing import Literal, Self, TypeVar
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    CliPositionalArg,
     CliSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from fathom.errors import Code, FathomError
+from training.data.forms import FORMS
+from training.data.reader import ALL
 from training.evaluation import PROTOCOLS
 from training.recipes import RECIPES
 
@@ -109,7 +112,27 @@ class EvalSettings(FlagSettings):
         return name
 
 
-Settings = TypeVar("Settings", TrainSettings, EvalSettings)
+class CheckSettings(FlagSettings):
+    """Say in plain words what is right and wrong with a data set.
+
+    python -m training check-data nyuv2 --part val
+    """
+
+    folder: CliPositionalArg[Path] = Field(description="data set: a folder, a .mat file or a video")
+    form: str | None = Field(None, description=f"one of: {', '.join(FORMS)}; none: look and see")
+    part: str = Field(
+        ALL, description="list of pictures to look at; all, where a form has no lists"
+    )
+
+    @field_validator("form")
+    @classmethod
+    def _known_form(cls, name: str | None) -> str | None:
+        if name is not None and name not in FORMS:
+            raise ValueError(f"one of {', '.join(FORMS)}")
+        return name
+
+
+Settings = TypeVar("Settings", TrainSettings, EvalSettings, CheckSettings)
 
 
 def parse(kind: type[Settings], argv: Sequence[str]) -> Settings:

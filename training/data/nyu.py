@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fathom.errors import Code, FathomError
-from fathom.geometry import F32, RGB
+from fathom.geometry import F32
+from training.data.pictures import decode, read_image
+from training.data.reader import ALL
 from training.data.sample import Sample
 
 MAP_SIZE = (240, 320)
@@ -49,7 +51,9 @@ class NyuFolder:
             self.rows = {row["id"]: row for row in csv.DictReader(lines)}
 
     def ids(self, part: str) -> Sequence[str]:
-        """The ids of `<part>.txt`, each of them known to scenes.csv."""
+        """The ids of `<part>.txt`, each of them known to scenes.csv; or of all pictures."""
+        if part == ALL:
+            return list(self.rows)
         path = self.root / f"{part}.txt"
         if not path.is_file():
             found = ", ".join(sorted(file.stem for file in self.root.glob("*.txt")))
@@ -104,35 +108,19 @@ def without_border(sample: Sample) -> Sample:
     )
 
 
-def read_image(path: Path) -> RGB:
-    return np.asarray(cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def read_depth(path: Path) -> F32:
     """Metres from a 16-bit PNG in millimetres."""
-    stored = _decode(path, cv2.IMREAD_UNCHANGED)
+    stored = decode(path, cv2.IMREAD_UNCHANGED)
     if stored.dtype != np.uint16 or stored.shape != MAP_SIZE:
         raise _wrong_map(path, "one 16-bit channel", stored)
     return stored.astype(np.float32) / np.float32(MM_PER_M)
 
 
 def read_labels(path: Path) -> NDArray[np.uint8]:
-    stored = _decode(path, cv2.IMREAD_UNCHANGED)
+    stored = decode(path, cv2.IMREAD_UNCHANGED)
     if stored.dtype != np.uint8 or stored.shape != MAP_SIZE:
         raise _wrong_map(path, "one 8-bit channel", stored)
     return np.asarray(stored, np.uint8)
-
-
-def _decode(path: Path, mode: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    stored = cv2.imread(str(path), mode)
-    if stored is None:
-        raise FathomError(
-            Code.BAD_DATA,
-            expected=f"a picture at {path}",
-            got="a file that does not decode" if path.is_file() else "no such file",
-            repair="complete the data set; every listed id needs its rgb, depth and label13 file",
-        )
-    return stored  # type: ignore[return-value]  # OpenCV's stubs do not know the two dtypes
 
 
 def _wrong_map(

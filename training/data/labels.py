@@ -1,0 +1,50 @@
+"""The thirteen indoor classes and how finer ones become them. Knows no data set's files.
+
+Couprie et al., Indoor Semantic Segmentation using depth information, ICLR 2013. 0 is no class: it
+is what nobody labelled, and no loss or figure counts it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fathom.errors import Code, FathomError
+
+CLASSES = (
+    "unlabelled", "bed", "books", "ceiling", "chair", "floor", "furniture",
+    "objects", "picture", "sofa", "table", "tv", "wall", "window",
+)  # fmt: skip
+UNLABELLED = 0
+
+
+def class_id(name: str) -> int:
+    return CLASSES.index(name)
+
+
+def map_labels(labels: NDArray[np.integer], table: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Classes of the 13; ids beyond the table are unlabelled.
+
+    table  (n,) class by the finer id, table[0] = 0; None: they are the 13 already
+    """
+    if table is None:
+        table = np.arange(len(CLASSES), dtype=np.uint8)
+    known = (labels >= 0) & (labels < len(table))
+    return np.where(known, table[np.where(known, labels, 0)], UNLABELLED).astype(np.uint8)
+
+
+def read_table(path: Path) -> NDArray[np.uint8]:
+    """A text file with the class of id 1, 2, 3 ... a line each; id 0 stays unlabelled.
+
+    raises  BAD_DATA
+    """
+    words = path.read_text().split()
+    wrong = [word for word in words if not word.isdigit() or int(word) >= len(CLASSES)]
+    if wrong or not words:
+        raise FathomError(
+            Code.BAD_DATA,
+            expected=f"numbers from 0 to {len(CLASSES) - 1} in {path}",
+            got=wrong[0] if wrong else "an empty file",
+            repair="write the data set's published map to 13 classes as text, a number a line",
+        )
+    return np.array([UNLABELLED, *map(int, words)], np.uint8)
