@@ -86,9 +86,10 @@ def test_what_was_encoded_decodes_within_the_encoding_s_step(
     decoded = decode_depth(data, encoding, (depth_m.shape[0], depth_m.shape[1]))
     assert decoded.dtype == np.float32
     assert decoded.shape == depth_m.shape
-    # Half a millimetre; half a unit in the last of a half float's 11 bits; none.
+    # Half a unit in the last of a half float's 11 bits; none; half a millimetre, and a unit in the
+    # last of a float's 24 bits for each way between metres and millimetres.
     rtol, atol = {DepthEncoding.F16_M: (2**-11, 0.0), DepthEncoding.F32_M: (0.0, 0.0)}.get(
-        encoding, (0.0, 0.000503)
+        encoding, (2 * 2**-23, 0.0005)
     )
     assert np.allclose(decoded, depth_m, rtol=rtol, atol=atol, equal_nan=True)
 
