@@ -15,6 +15,7 @@ from fathom.errors import Code, FathomError
 from fathom.geometry import F32, Camera, Intrinsics, Size
 
 MAX_OUTPUT_PIXELS = 50_000_000
+MAX_OUTPUT_SIDE_PX = 16_384  # as of pictures; no JPEG has more than 65535
 
 
 class ImageEncoding(StrEnum):
@@ -113,11 +114,13 @@ class Options:
                 repair="leave it out, or try 0.5",
             )
         if not isinstance(self.output, Output) and not (
-            min(self.output) >= 1 and self.output[0] * self.output[1] <= MAX_OUTPUT_PIXELS
+            1 <= min(self.output) <= max(self.output) <= MAX_OUTPUT_SIDE_PX
+            and self.output[0] * self.output[1] <= MAX_OUTPUT_PIXELS
         ):
             raise FathomError(
                 Code.BAD_OPTION,
-                expected=f"an output of at least 1x1 and at most {MAX_OUTPUT_PIXELS} pixels",
+                expected=f"an output of 1 to {MAX_OUTPUT_SIDE_PX} pixels a side"
+                f" and at most {MAX_OUTPUT_PIXELS} in all",
                 got=f"{self.output[1]}x{self.output[0]}",
                 repair="ask for the size you will use; the network itself sees about 256x320",
             )

@@ -67,8 +67,8 @@ def _member(table: Mapping[_E, int], number: int, what: str) -> _E:
 
 
 def to_us(seconds: float) -> int:
-    """Seconds to the wire's microseconds, never negative."""
-    return max(0, round(seconds * 1e6))
+    """Seconds to the wire's microseconds, kept within its 64 bits."""
+    return min(max(0, round(seconds * 1e6)), 2**64 - 1)
 
 
 def to_s(microseconds: int) -> float:

@@ -2,7 +2,7 @@
 
 import struct
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
@@ -195,8 +195,10 @@ def broken() -> Image:
 PICTURE = jpeg(plain())
 
 
-def frame(seq: int, image: Image = PICTURE, **fields: float) -> Frame:
-    return Frame(seq=seq, image=image, **fields)  # type: ignore[arg-type]  # fields are floats
+def frame(
+    seq: int, image: Image = PICTURE, *, age_s: float = 0.0, deadline_s: float | None = None
+) -> Frame:
+    return Frame(seq=seq, image=image, age_s=age_s, deadline_s=deadline_s)
 
 
 def ticket(
@@ -233,6 +235,33 @@ def depth(seq: int) -> EncodedDepth:
     )
 
 
+class WatchedTelemetry(Telemetry):
+    """Lets a test go on when the server has received, or settled, so many frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen = Counter[str]()
+        self._moved = threading.Condition()
+
+    def received(self, model: str) -> None:
+        super().received(model)
+        self._note("received")
+
+    def settled(self, model: str, answer: ServerAnswer) -> None:
+        super().settled(model, answer)
+        self._note("settled")
+
+    def wait(self, event: str, count: int) -> None:
+        with self._moved:
+            came = self._moved.wait_for(lambda: self._seen[event] >= count, PATIENCE_S)
+        assert came, f"{self._seen[event]} frames {event} of {count}"
+
+    def _note(self, event: str) -> None:
+        with self._moved:
+            self._seen[event] += 1
+            self._moved.notify_all()
+
+
 def total(telemetry: Telemetry, name: str, **labels: str) -> float:
     """The sum of a metric's samples that carry these labels."""
     return sum(
@@ -249,9 +278,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def telemetry() -> Iterator[Telemetry]:
+def telemetry() -> Iterator[WatchedTelemetry]:
     """Checked on the way out of every test: each frame received has exactly one outcome."""
-    telemetry = Telemetry()
+    telemetry = WatchedTelemetry()
     yield telemetry
     received = total(telemetry, metrics.FRAMES_RECEIVED)
     assert total(telemetry, metrics.FRAMES) == received

@@ -6,9 +6,11 @@ so a grey of 102 is 3 m away; `labels`, where asked for, is the index of the lar
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fathom.card import CARD_FILE, Card, ModelFile, sha256_of
@@ -21,7 +23,11 @@ GREY, GREY_M = 102, 3.0
 def write_onnx(path: Path, *, labels: bool = False) -> None:
     """The network, for any batch size."""
     size = list(INPUT_SIZE)
-    constants = {"channels": np.array([3]), "scale": np.float32([1 / 51]), "one": np.float32([1])}
+    constants: dict[str, NDArray[Any]] = {  # one is int64, the others float32
+        "channels": np.array([3], np.int64),
+        "scale": np.array([1 / 51], np.float32),
+        "one": np.array([1], np.float32),
+    }
     nodes = [
         helper.make_node("Cast", ["frames"], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["pixels", "channels"], ["grey"], keepdims=0),
