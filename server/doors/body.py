@@ -20,6 +20,11 @@ class _InMemoryParser(MultiPartParser):
     # the body is bounded before the parser sees it.
     spool_max_size = 2**31
 
+    def close(self) -> None:
+        """Release every part, also the one that a cut-off form left open."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
 
 async def read_image(request: Request, limit_bytes: int) -> Image:
     """The request's picture.
@@ -38,10 +43,14 @@ async def read_image(request: Request, limit_bytes: int) -> Image:
 
 async def _read_form(request: Request, limit_bytes: int) -> bytes:
     stream = _bounded(request, limit_bytes + _FORM_SLACK_BYTES)
+    parser = _InMemoryParser(
+        request.headers, stream, max_files=4, max_fields=16, max_part_size=2**16
+    )
     try:
-        form = await _InMemoryParser(
-            request.headers, stream, max_files=4, max_fields=16, max_part_size=2**16
-        ).parse()
+        form = await parser.parse()
+        upload = form.get(FIELD)
+        if isinstance(upload, UploadFile):
+            return await upload.read()
     except (MultiPartException, KeyError) as error:
         raise FathomError(
             Code.BAD_REQUEST,
@@ -49,14 +58,10 @@ async def _read_form(request: Request, limit_bytes: int) -> bytes:
             got=f"a form that cannot be parsed: {getattr(error, 'message', error)}",
             repair=f"curl -F {FIELD}=@photo.jpg builds such a form",
         ) from error
-    try:
-        upload = form.get(FIELD)
-        if isinstance(upload, UploadFile):
-            return await upload.read()
-        names = ", ".join(repr(name[:40]) for name in form) or "none"
-        got = f"{FIELD!r} as text" if upload is not None else f"fields: {names}"
     finally:
-        await form.close()
+        parser.close()
+    names = ", ".join(repr(name[:40]) for name in form) or "none"
+    got = f"{FIELD!r} as text" if upload is not None else f"fields: {names}"
     raise FathomError(
         Code.BAD_REQUEST,
         expected=f"a file in the form field {FIELD!r}",
