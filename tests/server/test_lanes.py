@@ -12,6 +12,7 @@ from fathom.values import (
     DepthEncoding,
     EncodedDepth,
     Failed,
+    Image,
     OpenStream,
     Options,
     Output,
@@ -27,6 +28,7 @@ from server.telemetry import Telemetry
 from tests.server.conftest import (
     INPUT_SIZE,
     PATIENCE_S,
+    PICTURE,
     Inbox,
     ScriptedEngine,
     broken,
@@ -49,12 +51,11 @@ class Server:
         self.stream = dispatch.open(ALL, self.inbox)
         self._sent = 0
 
-    def send(self, *images: object) -> None:
+    def send(self, *images: Image | None) -> None:
         """Frames with these pictures, or with a good one for None."""
         for image in images:
             self._sent += 1
-            picture = {} if image is None else {"image": image}
-            self.dispatch.offer(self.stream, frame(self._sent, **picture))  # type: ignore[arg-type]
+            self.dispatch.offer(self.stream, frame(self._sent, image or PICTURE))
 
     def answer(self, *fates: Exception | Outputs | None) -> ServerAnswer:
         """The answer to one more frame, of which the engine makes these."""
@@ -86,7 +87,9 @@ def serve(
 
 
 def outcomes(answers: list[ServerAnswer]) -> list[str]:
-    return [answer.code if isinstance(answer, Failed) else type(answer).__name__ for answer in answers]
+    return [
+        answer.code if isinstance(answer, Failed) else type(answer).__name__ for answer in answers
+    ]
 
 
 def test_frames_are_answered_in_order_by_as_many_lanes_as_there_are(
@@ -193,7 +196,9 @@ def test_a_stop_finishes_what_runs_and_skips_what_waits(serve: Callable[..., Ser
     server.stop()
     first, *others = server.inbox.wait(3)
     assert isinstance(first, EncodedDepth)
-    assert [each.reason for each in others if isinstance(each, Skipped)] == [SkipReason.SHUTDOWN] * 2
+    assert [each.reason for each in others if isinstance(each, Skipped)] == [
+        SkipReason.SHUTDOWN
+    ] * 2
 
 
 def test_a_lane_that_does_not_come_home_is_told(serve: Callable[..., Server]) -> None:

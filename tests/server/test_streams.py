@@ -222,11 +222,11 @@ def test_a_stop_ends_in_answers_and_not_in_silence(
     assert [type(answer) for answer in answers] == [Skipped, Skipped]
 
 
-def ask(dispatch: Dispatch, telemetry: Telemetry, **fields: float) -> EncodedDepth:
+def ask(dispatch: Dispatch, telemetry: Telemetry) -> EncodedDepth:
     """`predict` with everything that waits computed as soon as it waits."""
 
     async def main() -> EncodedDepth:
-        asked = asyncio.create_task(predict(dispatch, frame(0, **fields), ALL, telemetry, 5.0))
+        asked = asyncio.create_task(predict(dispatch, frame(0), ALL, telemetry, 5.0))
         while not asked.done():
             await turns()
             compute(dispatch)
