@@ -25,7 +25,7 @@ _log = logging.getLogger("fathom.server")
 
 _LAG_PERIOD_S = 0.25
 # Of the 5 s a stop may take: most for answers that are on their way out.
-_GRACE_S = 3.0
+_GRACE_S = 3
 
 
 def serve(settings: Settings, origins: dict[str, str]) -> None:
@@ -82,9 +82,14 @@ class Server:
         for model in self._models:
             model.lanes.start()
         await grpc_door.start()
-        await http_door.start()
+        try:
+            await http_door.start()
+        except FathomError:
+            await grpc_door.stop(_stopping(), 0)
+            raise
         watcher = asyncio.create_task(self._watch(grpc_door))
         self._serving = True
+        await grpc_door.set_ready(self.ready)
         _log.info(
             "server.ready http=%s:%d grpc=%s:%d after_s=%.2f",
             *(settings.host, http_door.port, settings.host, grpc_door.port),
@@ -100,7 +105,7 @@ class Server:
         await grpc_door.set_ready(ready=False)
         for model in self._models:
             model.dispatch.stop()
-        await asyncio.gather(grpc_door.stop(_stopping(), _GRACE_S), http_door.stop())
+        await asyncio.gather(grpc_door.stop(_stopping(), _GRACE_S), http_door.stop(_GRACE_S))
         for model in self._models:
             if not await asyncio.to_thread(model.lanes.join, 1.0):
                 _log.error("lanes.stuck model=%s", model.card.name)

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from fathom.codecs.image import sniff
 from fathom.errors import Code, FathomError
@@ -75,11 +75,19 @@ async def _bounded(request: Request, limit_bytes: int) -> AsyncGenerator[bytes, 
     if announced.isdigit() and int(announced) > limit_bytes:
         raise _too_large(f"{announced} bytes", limit_bytes)
     read_bytes = 0
-    async for chunk in request.stream():
-        read_bytes += len(chunk)
-        if read_bytes > limit_bytes:
-            raise _too_large(f"more than {limit_bytes} bytes", limit_bytes)
-        yield chunk
+    try:
+        async for chunk in request.stream():
+            read_bytes += len(chunk)
+            if read_bytes > limit_bytes:
+                raise _too_large(f"more than {limit_bytes} bytes", limit_bytes)
+            yield chunk
+    except ClientDisconnect as error:
+        raise FathomError(
+            Code.CONNECTION_LOST,
+            expected="a whole picture",
+            got=f"a client that left after {read_bytes} bytes",
+            repair="keep the connection open until the answer",
+        ) from error
 
 
 def _too_large(got: str, limit_bytes: int) -> FathomError:

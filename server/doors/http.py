@@ -110,8 +110,9 @@ class HttpDoor:
                 await self._task
             await asyncio.sleep(0.005)
 
-    async def stop(self) -> None:
-        """Finish what runs, then close."""
+    async def stop(self, grace_s: int) -> None:
+        """Finish what runs, then close; after the grace, whatever a client still holds open."""
+        self._server.config.timeout_graceful_shutdown = grace_s
         self._server.should_exit = True
         if self._task is not None:
             await self._task
