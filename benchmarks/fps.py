@@ -98,8 +98,8 @@ def _whole_path(model: ServedModel, picture: bytes) -> Callable[[], object]:
             arrived_s=0.0,
             due_s=None,
         )
-        inferred, _ = pipeline.infer([ticket], 0.0)
-        return finish(inferred[0], model.card)
+        (inferred,) = pipeline.infer(pipeline.decode([ticket]))
+        return finish(inferred, model.card)
 
     return run
 

@@ -23,6 +23,7 @@ class Code(StrEnum):
     BAD_SEQUENCE = "bad_sequence"
     NOT_AVAILABLE = "not_available"
     QUEUE_FULL = "queue_full"
+    SLOW_READER = "slow_reader"
     DEADLINE_PASSED = "deadline_passed"
     NOT_READY = "not_ready"
     SHUTTING_DOWN = "shutting_down"
@@ -58,6 +59,7 @@ STATUS: Mapping[Code, Status] = MappingProxyType(
         Code.BAD_SEQUENCE: Status(409, "FAILED_PRECONDITION", retry=False),
         Code.NOT_AVAILABLE: Status(501, "UNIMPLEMENTED", retry=False),
         Code.QUEUE_FULL: Status(429, "RESOURCE_EXHAUSTED", retry=True),
+        Code.SLOW_READER: Status(429, "RESOURCE_EXHAUSTED", retry=True),
         Code.DEADLINE_PASSED: Status(504, "DEADLINE_EXCEEDED", retry=False),
         Code.NOT_READY: Status(503, "UNAVAILABLE", retry=True),
         Code.SHUTTING_DOWN: Status(503, "UNAVAILABLE", retry=True),

@@ -186,6 +186,11 @@ class EncodedDepth:
     batch_size: int = 1
     age_s: float = 0.0
 
+    @property
+    def wire_bytes(self) -> int:
+        """What it weighs on its way, within a few dozen bytes."""
+        return len(self.data) + len(self.labels)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DepthMap:

@@ -6,24 +6,27 @@ their threads. Every frame that was offered is settled once, and answers leave i
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias
 
 from fathom.card import Card
 from fathom.codecs.image import inspect
 from fathom.errors import Code, FathomError
 from fathom.values import (
+    EncodedDepth,
     Failed,
     Frame,
     Limits,
     OpenStream,
     Options,
     ServerAnswer,
+    Skipped,
     SkipReason,
 )
 from server.core.reorder import Reorder
-from server.core.scheduler import Scheduler, Ticket, Verdict
+from server.core.scheduler import Scheduler, StreamTerms, Ticket, Verdict
 from server.telemetry import Telemetry
 
 
@@ -47,22 +50,30 @@ class _Stream:
 
 
 class Dispatch:
-    """One model's frames, from admission to their one answer."""
+    """One model's frames, from admission to their one answer.
+
+    weights  shares of the engine by stream name; 1 for every other name
+    """
 
     def __init__(
         self,
         card: Card,
         limits: Limits,
+        scheduler: Scheduler,
         telemetry: Telemetry,
+        *,
+        weights: Mapping[str, float] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.card = card
         self.limits = limits
         self.clock = clock
+        self._scheduler = scheduler
         self._telemetry = telemetry
-        self._scheduler = Scheduler(max_streams=limits.streams, queue_frames=limits.waiting_frames)
+        self._weights = weights
         self._streams: dict[int, _Stream] = {}
         self._changed = threading.Condition()
+        self._free_lanes = 0
         self._stopping = False
 
     @property
@@ -71,20 +82,27 @@ class Dispatch:
 
     @property
     def waiting(self) -> int:
-        with self._changed:
-            return self._scheduler.waiting
+        return self._scheduler.waiting
 
-    def open(self, opening: OpenStream, deliver: Deliver) -> int:
+    def open(self, opening: OpenStream, deliver: Deliver, client: str = "") -> int:
         """A new stream's number.
 
         deliver  called from any thread, with answers in frame order; must not block
+        client   who asks, for the limits on one client
         raises   QUEUE_FULL, SHUTTING_DOWN, NOT_AVAILABLE for what this model cannot give
         """
         self._check_available(opening)
+        terms = StreamTerms(
+            policy=opening.policy,
+            every_n=opening.every_n,
+            client=client,
+            weight=self._weights.get(opening.name, 1.0),
+            urgent=opening.priority > 0,
+        )
         with self._changed:
             if self._stopping:
                 raise _shutting_down()
-            stream = self._scheduler.open(opening.policy, opening.every_n)
+            stream = self._scheduler.open(terms)
             self._streams[stream] = _Stream(opening.options, opening.deadline_s, deliver)
         return stream
 
@@ -116,16 +134,25 @@ class Dispatch:
             due_s=None if deadline_s is None else arrived_s + deadline_s,
         )
         with self._changed:
-            verdicts = self._scheduler.offer(ticket)
+            self._apply(self._scheduler.offer(ticket))
             if self._stopping:
-                verdicts += self._scheduler.drain(SkipReason.SHUTDOWN)
+                self._apply(self._scheduler.drain(SkipReason.SHUTDOWN))
             self._changed.notify()
-        self._apply(verdicts)
 
     def refuse(self, stream: int, seq: int, error: FathomError) -> None:
         """Take in a frame that is wrong before it is looked at; raises BAD_SEQUENCE."""
         self._receive(stream, seq)
         self._settle(stream, Failed.from_error(seq, error), self.clock())
+
+    def expire(self) -> None:
+        """Skip waiting frames whose deadline has passed; call it when one falls due."""
+        with self._changed:
+            self._apply(self._scheduler.expire(self.clock()))
+
+    def handed_over(self, stream: int, answer_bytes: int) -> None:
+        """The transport took an answer: the stream's send window has that much more room."""
+        with self._changed:
+            self._scheduler.handed_over(stream, answer_bytes)
 
     def close(self, stream: int) -> None:
         """The stream's client is gone or done; frames it left behind fail as `connection_lost`."""
@@ -135,18 +162,21 @@ class Dispatch:
         for ticket in left:
             self._telemetry.settled(self.card.name, _abandoned(ticket.frame.seq))
 
-    def take(self, most: int) -> list[Ticket] | None:
+    def take(self) -> list[Ticket] | None:
         """The next batch for a lane; waits for one. None: there will be none, end the lane."""
-        while True:
-            with self._changed:
-                if self._stopping:
-                    return None
-                taken = self._scheduler.take(most, self.clock())
-                if not taken.tickets and not taken.verdicts:
-                    self._changed.wait()
-            self._apply(taken.verdicts)
-            if taken.tickets:
-                return taken.tickets
+        with self._changed:
+            self._free_lanes += 1
+            try:
+                while not self._stopping:
+                    taken = self._scheduler.take(self._free_lanes, self.clock())
+                    self._apply(taken.verdicts)
+                    if taken.tickets:
+                        return taken.tickets
+                    if not taken.verdicts:
+                        self._changed.wait()
+            finally:
+                self._free_lanes -= 1
+        return None
 
     def settle(self, ticket: Ticket, answer: ServerAnswer) -> None:
         """A lane decided a frame's answer."""
@@ -161,9 +191,8 @@ class Dispatch:
         """Skip what waits with `shutdown` and send the lanes home; what runs is finished."""
         with self._changed:
             self._stopping = True
-            verdicts = self._scheduler.drain(SkipReason.SHUTDOWN)
+            self._apply(self._scheduler.drain(SkipReason.SHUTDOWN))
             self._changed.notify_all()
-        self._apply(verdicts)
 
     def _receive(self, stream: int, seq: int) -> None:
         with self._changed:
@@ -173,18 +202,23 @@ class Dispatch:
 
     def _apply(self, verdicts: list[Verdict]) -> None:
         for verdict in verdicts:
-            self.settle(verdict.ticket, verdict.skipped)
+            self.settle(verdict.ticket, verdict.answer)
 
     def _settle(self, stream: int, answer: ServerAnswer, captured_s: float) -> None:
-        self._telemetry.settled(self.card.name, answer)
         with self._changed:
             state = self._streams.get(stream)
-            if state is None:
-                return  # the client left while its frame was being computed
-            due = state.reorder.settle(answer.seq, Settled(answer, captured_s))
-            if due:
-                # Under the lock: two lanes must not hand over in the wrong order.
-                state.deliver(due)
+            if state is not None:
+                if isinstance(answer, EncodedDepth) and not self._fits(stream, answer):
+                    answer = Skipped(seq=answer.seq, reason=SkipReason.SLOW_READER)
+                due = state.reorder.settle(answer.seq, Settled(answer, captured_s))
+                if due:
+                    # Under the lock: two lanes must not hand over in the wrong order.
+                    state.deliver(due)
+        # A stream may be gone: its client left while the frame was being computed.
+        self._telemetry.settled(self.card.name, answer)
+
+    def _fits(self, stream: int, answer: EncodedDepth) -> bool:
+        return self._scheduler.fits(stream, answer.wire_bytes)
 
     def _check_available(self, opening: OpenStream) -> None:
         wanted, have = None, f"the model {self.card.name}"
@@ -192,8 +226,6 @@ class Dispatch:
             wanted = "a model with a segmentation head"
         elif opening.options.smoothing:
             wanted, have = "smoothing=0", f"smoothing={opening.options.smoothing:g}"
-        elif opening.priority:
-            wanted, have = "priority=0", f"priority={opening.priority}"
         if wanted is not None:
             raise FathomError(
                 Code.NOT_AVAILABLE,

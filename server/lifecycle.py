@@ -18,6 +18,7 @@ from fathom.values import DepthEncoding, Description, ImageEncoding
 from server.doors.grpc import GrpcDoor
 from server.doors.http import HttpDoor, build_app
 from server.models import Models, open_models
+from server.service import Service
 from server.settings import Settings
 from server.telemetry import Telemetry
 
@@ -62,22 +63,16 @@ class Server:
     async def run(self, started_s: float) -> None:
         """Open the doors, serve until told to stop, close them."""
         settings = self._settings
-        description = describe(settings, self._models)
-        grpc_door = GrpcDoor(
-            self._models,
-            description,
-            self._telemetry,
-            address=f"{settings.host}:{settings.grpc_port}",
-            predict_timeout_s=settings.predict_timeout_s,
-        )
-        app = build_app(
-            self._models,
-            description,
-            self._telemetry,
+        service = Service(
+            models=self._models,
+            description=describe(settings, self._models),
+            telemetry=self._telemetry,
             ready=lambda: self.ready,
             predict_timeout_s=settings.predict_timeout_s,
+            slow_reader_s=settings.slow_reader_s,
         )
-        http_door = HttpDoor(app, host=settings.host, port=settings.http_port)
+        grpc_door = GrpcDoor(service, address=f"{settings.host}:{settings.grpc_port}")
+        http_door = HttpDoor(build_app(service), host=settings.host, port=settings.http_port)
         self._catch_signals()
         for model in self._models:
             model.lanes.start()
@@ -85,7 +80,7 @@ class Server:
         try:
             await http_door.start()
         except FathomError:
-            await grpc_door.stop(_stopping(), 0)
+            await grpc_door.stop(0)
             raise
         watcher = asyncio.create_task(self._watch(grpc_door))
         self._serving = True
@@ -96,16 +91,17 @@ class Server:
             time.monotonic() - started_s,
         )
         await self._stop.wait()
-        await self._shut_down(grpc_door, http_door)
+        await self._shut_down(service, grpc_door, http_door)
         watcher.cancel()
 
-    async def _shut_down(self, grpc_door: GrpcDoor, http_door: HttpDoor) -> None:
-        _log.info("server.stopping streams=%d", sum(m.dispatch.streams for m in self._models))
+    async def _shut_down(self, service: Service, grpc_door: GrpcDoor, http_door: HttpDoor) -> None:
+        _log.info("server.stopping streams=%d", len(service.streams))
         self._serving = False
         await grpc_door.set_ready(ready=False)
         for model in self._models:
             model.dispatch.stop()
-        await asyncio.gather(grpc_door.stop(_stopping(), _GRACE_S), http_door.stop(_GRACE_S))
+        service.end_streams(_stopping())
+        await asyncio.gather(grpc_door.stop(_GRACE_S), http_door.stop(_GRACE_S))
         for model in self._models:
             if not await asyncio.to_thread(model.lanes.join, 1.0):
                 _log.error("lanes.stuck model=%s", model.card.name)

@@ -1,5 +1,6 @@
 """From a model repository to engines: what is there, whether it is whole, and what runs it."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from fathom.card import CARD_FILE, Card, read_card, verify_files
 from fathom.errors import Code, FathomError
 from fathom.values import ModelInfo
+from server.core.scheduler import Scheduler
 from server.dispatch import Dispatch
 from server.engines import null
 from server.engines.engine import Engine
@@ -14,6 +16,7 @@ from server.engines.openvino import OpenVinoEngine, choose_file
 from server.lanes import Lanes
 from server.settings import Settings
 from server.telemetry import Telemetry
+from server.warm_up import measure_costs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +76,12 @@ def open_models(settings: Settings, telemetry: Telemetry) -> Models:
     raises  BAD_MODEL, UNKNOWN_MODEL, BAD_SETTING
     """
     if settings.engine == "null":
-        engine = null.NullEngine(cost_s=settings.null_cost_ms / 1e3, lanes=settings.lanes)
+        engine = null.NullEngine(
+            cost_s=settings.null_cost_ms / 1e3,
+            frame_cost_s=settings.null_frame_cost_ms / 1e3,
+            max_batch=settings.null_batch,
+            lanes=settings.lanes,
+        )
         return Models([_serve(null.CARD, engine, settings, telemetry)])
     served = []
     for folder in _model_folders(settings):
@@ -95,9 +103,15 @@ def open_models(settings: Settings, telemetry: Telemetry) -> Models:
 
 
 def _serve(card: Card, engine: Engine, settings: Settings, telemetry: Telemetry) -> ServedModel:
-    dispatch = Dispatch(card, settings.limits, telemetry)
-    lanes = Lanes(engine, dispatch, telemetry)
-    lanes.warm_up()
+    curve = measure_costs(engine, time.monotonic)
+    dispatch = Dispatch(
+        card,
+        settings.limits,
+        Scheduler(settings.bounds, curve),
+        telemetry,
+        weights=settings.weights,
+    )
+    lanes = Lanes(engine, curve, dispatch, telemetry)
     telemetry.started(engine.spec)
     return ServedModel(card, engine, dispatch, lanes)
 

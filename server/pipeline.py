@@ -66,58 +66,76 @@ class _Decoded:
     decode_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Decoded frames in one of a lane's buffers, and those that were broken."""
+
+    slot: int
+    decoded: list[_Decoded]
+    refused: list[Refused]
+    taken_s: float
+
+
 class Pipeline:
-    """One lane: its buffer is allocated once and written by the decoder itself."""
+    """One lane: its buffers are allocated once and written by the decoder itself.
+
+    slots  batches that may be decoded or computed at once: 1, or 2 to decode ahead
+    """
 
     def __init__(
-        self, engine: Engine, lane: int, clock: Callable[[], float] = time.monotonic
+        self,
+        engine: Engine,
+        lane: int,
+        *,
+        slots: int = 1,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._lane = lane
         self._clock = clock
         spec = engine.spec
-        self._frames = np.zeros((spec.max_batch, *spec.input_size, 3), np.uint8)
+        self._frames = np.zeros((slots, spec.max_batch, *spec.input_size, 3), np.uint8)
 
-    def infer(self, tickets: list[Ticket], now_s: float) -> tuple[list[Inferred], list[Refused]]:
-        """Decode and infer a batch; a frame that cannot be decoded is refused alone.
-
-        now_s   when the batch was taken
-        raises  EngineFault if the whole batch failed
-        """
-        decoded: list[_Decoded] = []
-        refused: list[Refused] = []
+    def decode(self, tickets: list[Ticket], slot: int = 0) -> Batch:
+        """Decode frames into a buffer; one that cannot be decoded is refused alone."""
+        batch = Batch(slot, [], [], self._clock())
         for ticket in tickets:
             before_s = self._clock()
+            out = self._frames[slot, len(batch.decoded)]
             try:
-                out = self._frames[len(decoded)]
                 box = decode_into(ticket.frame.image, ticket.header, out)
             except FathomError as error:
-                refused.append(Refused(ticket, Failed.from_error(ticket.frame.seq, error)))
+                batch.refused.append(Refused(ticket, Failed.from_error(ticket.frame.seq, error)))
             else:
-                decoded.append(_Decoded(ticket, box, self._clock() - before_s))
-        if not decoded:
-            return [], refused
+                batch.decoded.append(_Decoded(ticket, box, self._clock() - before_s))
+        return batch
+
+    def infer(self, batch: Batch) -> list[Inferred]:
+        """Compute a decoded batch; raises EngineFault if all of it failed."""
+        if not batch.decoded:
+            return []
         before_s = self._clock()
-        outputs = self._run(len(decoded))
+        outputs = self._run(self._frames[batch.slot, : len(batch.decoded)])
         infer_s = self._clock() - before_s
-        inferred = [
+        return [
             Inferred(
                 ticket=frame.ticket,
                 box=frame.box,
                 depth_m=outputs.depth_m[i],
                 labels=None if outputs.labels is None else outputs.labels[i],
                 stages=StageTimes(
-                    wait_s=now_s - frame.ticket.arrived_s, decode_s=frame.decode_s, infer_s=infer_s
+                    wait_s=batch.taken_s - frame.ticket.arrived_s,
+                    decode_s=frame.decode_s,
+                    infer_s=infer_s,
                 ),
-                batch_size=len(decoded),
+                batch_size=len(batch.decoded),
             )
-            for i, frame in enumerate(decoded)
+            for i, frame in enumerate(batch.decoded)
         ]
-        return inferred, refused
 
-    def _run(self, count: int) -> Outputs:
+    def _run(self, frames: NDArray[np.uint8]) -> Outputs:
         try:
-            return self._engine.infer(self._frames[:count], self._lane)
+            return self._engine.infer(frames, self._lane)
         except EngineFault:
             raise
         except Exception as error:

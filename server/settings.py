@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from fathom.errors import Code, FathomError
 from fathom.values import Limits
+from server.core.scheduler import Bounds
 
 ENV_PREFIX = "FATHOM_"
 FILE = "fathom.toml"
@@ -61,11 +62,21 @@ class Settings(BaseSettings):
         Path(".cache/engine"), description="where compiled models are kept; nothing else is written"
     )
     null_cost_ms: float = Field(0, ge=0, description="what a batch costs the null engine, in ms")
+    null_frame_cost_ms: float = Field(0, ge=0, description="and each frame of it, in ms")
+    null_batch: int = Field(1, ge=1, le=256, description="largest batch of the null engine")
     predict_timeout_s: float = Field(10, gt=0, description="longest wait for one picture's answer")
     max_image_mib: float = Field(16, gt=0, description="largest picture as sent")
     max_pixels: int = Field(50_000_000, gt=0, description="largest picture, told by its header")
     max_streams: int = Field(64, gt=0, description="streams and pending pictures at once, a model")
+    max_streams_per_client: int = Field(64, gt=0, description="the same, of one address")
     queue_frames: int = Field(8, gt=0, description="waiting frames of a stream with policy all")
+    max_waiting_mib: float = Field(512, gt=0, description="pictures that wait, in all")
+    max_waiting_mib_per_client: float = Field(256, gt=0, description="the same, of one address")
+    window_mib: float = Field(4, gt=0, description="depth a slow reader may leave lying, a stream")
+    slow_reader_s: float = Field(10, gt=0, description="a reader that takes nothing so long is cut")
+    stream_weights: str = Field(
+        "", description="shares of the engine by stream name, such as front=3,yard=1; others have 1"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much to log"
     )
@@ -79,6 +90,35 @@ class Settings(BaseSettings):
             waiting_frames=self.queue_frames,
             streams=self.max_streams,
         )
+
+    @property
+    def bounds(self) -> Bounds:
+        """The bounds that the scheduler holds."""
+        return Bounds(
+            streams=self.max_streams,
+            streams_per_client=self.max_streams_per_client,
+            queue_frames=self.queue_frames,
+            waiting_bytes=int(self.max_waiting_mib * 2**20),
+            waiting_bytes_per_client=int(self.max_waiting_mib_per_client * 2**20),
+            window_bytes=int(self.window_mib * 2**20),
+        )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """`stream_weights` as a table; raises BAD_SETTING."""
+        try:
+            pairs = [entry.rsplit("=", 1) for entry in self.stream_weights.split(",") if entry]
+            weights = {name: float(weight) for name, weight in pairs}
+            if not all(0.01 <= weight <= 100 for weight in weights.values()):
+                raise ValueError  # noqa: TRY301 - one answer for every misfit
+        except ValueError as error:
+            raise FathomError(
+                Code.BAD_SETTING,
+                expected="stream_weights as name=weight,name=weight with weights from 0.01 to 100",
+                got=repr(self.stream_weights),
+                repair="for example front=3,yard=1",
+            ) from error
+        return weights
 
     @classmethod
     def settings_customise_sources(

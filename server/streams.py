@@ -3,34 +3,37 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 
-from fathom.errors import Code, FathomError
+from fathom.card import Card
+from fathom.errors import FathomError
 from fathom.session.core import outcome
-from fathom.values import (
-    EncodedDepth,
-    Failed,
-    Frame,
-    OpenStream,
-    Policy,
-    ServerAnswer,
-    Skipped,
-    SkipReason,
-)
+from fathom.values import EncodedDepth, Frame, OpenStream, ServerAnswer
 from server.dispatch import Dispatch, Settled
 from server.telemetry import Telemetry
 
-# Depth that its reader has not taken: past this the stream's own sender is slowed, nobody else.
-_UNSENT_DEPTHS = 4
 # Skips are small, but a reader that never reads must not collect them for ever.
 _UNSENT_ANSWERS = 256
+# Room can also come from another stream of the same client, which nobody tells this one about.
+_LOOK_AGAIN_S = 0.05
+# A deadline is looked at just after it fell due, not just before.
+_AFTER_DUE_S = 0.0005
 
 
 class Stream:
     """One client's frames and their answers. Close it, whatever happens."""
 
-    def __init__(self, dispatch: Dispatch, opening: OpenStream, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        opening: OpenStream,
+        telemetry: Telemetry,
+        *,
+        client: str = "",
+    ) -> None:
         self._dispatch = dispatch
+        self._deadline_s = opening.deadline_s
         self._telemetry = telemetry
         self._loop = asyncio.get_running_loop()
         self._outbox: deque[Settled] = deque()
@@ -40,18 +43,23 @@ class Stream:
         self._ended = False
         self.reason: FathomError | None = None
         self.counts: dict[str, int] = {}
-        self.id = dispatch.open(opening, self._deliver)
+        self.id = dispatch.open(opening, self._deliver, client)
 
     async def room(self) -> None:
         """Return when the stream takes another frame; until then let flow control hold it."""
         while not self._ended and not self._has_room():
             self._roomier.clear()
-            await self._roomier.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN_S):
+                    await self._roomier.wait()
 
     def offer(self, frame: Frame) -> None:
         """Take a frame in; raises BAD_SEQUENCE."""
         self._dispatch.offer(self.id, frame)
         self._unanswered += 1
+        deadline_s = self._deadline_s if frame.deadline_s is None else frame.deadline_s
+        if deadline_s is not None:
+            self._loop.call_later(deadline_s + _AFTER_DUE_S, self._dispatch.expire)
 
     def refuse(self, seq: int, error: FathomError) -> None:
         """Take in a frame that is wrong before it is looked at; raises BAD_SEQUENCE."""
@@ -67,6 +75,11 @@ class Stream:
         self._roomier.set()
 
     @property
+    def card(self) -> Card:
+        """The model that answers."""
+        return self._dispatch.card
+
+    @property
     def ended(self) -> bool:
         return self._ended
 
@@ -76,8 +89,11 @@ class Stream:
             while self._outbox:
                 settled = self._outbox.popleft()
                 self._unanswered -= 1
-                self._roomier.set()
                 yield self._hand_over(settled)
+                # Resumed: the transport has taken it.
+                if isinstance(settled.answer, EncodedDepth):
+                    self._dispatch.handed_over(self.id, settled.answer.wire_bytes)
+                self._roomier.set()
             if self._ended and not self._unanswered:
                 return
             self._answered.clear()
@@ -97,12 +113,7 @@ class Stream:
         return answer
 
     def _has_room(self) -> bool:
-        depths = sum(isinstance(settled.answer, EncodedDepth) for settled in self._outbox)
-        return (
-            depths < _UNSENT_DEPTHS
-            and self._unanswered < _UNSENT_ANSWERS
-            and self._dispatch.has_room(self.id)
-        )
+        return self._unanswered < _UNSENT_ANSWERS and self._dispatch.has_room(self.id)
 
     def _deliver(self, settled: list[Settled]) -> None:
         self._loop.call_soon_threadsafe(self._arrive, settled)
@@ -111,55 +122,3 @@ class Stream:
         self._outbox.extend(settled)
         self._answered.set()
         self._roomier.set()
-
-
-async def predict(
-    dispatch: Dispatch,
-    frame: Frame,
-    opening: OpenStream,
-    telemetry: Telemetry,
-    timeout_s: float,
-) -> EncodedDepth:
-    """One picture through the same path as a stream's frames.
-
-    raises  what the frame failed with, or DEADLINE_PASSED
-    """
-    stream = Stream(dispatch, replace(opening, policy=Policy.ALL), telemetry)
-    try:
-        stream.offer(frame)
-        stream.end()
-        async with asyncio.timeout(timeout_s):
-            async for answer in stream.answers():
-                return _depth(answer)
-    except TimeoutError:
-        pass
-    finally:
-        stream.close()
-    raise FathomError(
-        Code.DEADLINE_PASSED,
-        expected=f"an answer within {timeout_s:g} s",
-        got="none yet",
-        repair="give it more time, or send fewer pictures at once",
-    )
-
-
-def _depth(answer: ServerAnswer) -> EncodedDepth:
-    match answer:
-        case EncodedDepth():
-            return answer
-        case Failed():
-            raise answer.as_error()
-        case Skipped(reason=SkipReason.DEADLINE | SkipReason.PREDICTED_LATE):
-            raise FathomError(
-                Code.DEADLINE_PASSED,
-                expected="depth before the deadline",
-                got=f"a skip: {answer.reason}",
-                repair="give it more time, or send fewer pictures at once",
-            )
-        case Skipped():
-            raise FathomError(
-                Code.SHUTTING_DOWN,
-                expected="depth",
-                got=f"a skip: {answer.reason}",
-                repair="try again; another instance answers soon",
-            )

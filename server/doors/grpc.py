@@ -11,7 +11,7 @@ from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined
 from grpc_reflection.v1alpha import reflection
 
 from fathom.errors import Code, FathomError
-from fathom.values import Closing, Description, Frame, Opened, OpenStream
+from fathom.values import Frame, OpenStream
 from fathom.wire import depth_pb2 as pb
 from fathom.wire.convert import (
     answer_to_wire,
@@ -25,9 +25,8 @@ from fathom.wire.convert import (
 )
 from fathom.wire.depth_pb2_grpc import DepthServicer, add_DepthServicer_to_server
 from fathom.wire.status import status_code, trailing_metadata
-from server.models import Models
-from server.streams import Stream, predict
-from server.telemetry import Telemetry
+from server.service import Service, closing
+from server.streams import Stream
 
 _log = logging.getLogger("fathom.server.grpc")
 
@@ -39,25 +38,18 @@ _MESSAGE_SLACK_BYTES = 64 * 2**10
 class GrpcDoor:
     """One listening gRPC server."""
 
-    def __init__(
-        self,
-        models: Models,
-        description: Description,
-        telemetry: Telemetry,
-        *,
-        address: str,
-        predict_timeout_s: float,
-    ) -> None:
-        limits = description.limits
+    def __init__(self, service: Service, *, address: str) -> None:
         self._server = aio.server(
             options=(
-                ("grpc.max_receive_message_length", limits.image_bytes + _MESSAGE_SLACK_BYTES),
+                (
+                    "grpc.max_receive_message_length",
+                    service.limits.image_bytes + _MESSAGE_SLACK_BYTES,
+                ),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),  # a second server on this port is a mistake, so refuse it
             )
         )
-        self._service = _Depth(models, description, telemetry, predict_timeout_s)
-        add_DepthServicer_to_server(self._service, self._server)
+        add_DepthServicer_to_server(_Depth(service), self._server)
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (
@@ -87,36 +79,21 @@ class GrpcDoor:
         for name in ("", SERVICE):
             await self._health.set(name, status)
 
-    async def stop(self, reason: FathomError, grace_s: float) -> None:
-        """End every stream with a reason, then close."""
-        self._service.end_streams(reason)
+    async def stop(self, grace_s: float) -> None:
+        """Let calls end by themselves for so long, then close."""
         await self._server.stop(grace_s)
 
 
 class _Depth(DepthServicer):
-    def __init__(
-        self,
-        models: Models,
-        description: Description,
-        telemetry: Telemetry,
-        predict_timeout_s: float,
-    ) -> None:
-        self._models = models
-        self._description = description
-        self._telemetry = telemetry
-        self._predict_timeout_s = predict_timeout_s
-        self._streams: set[Stream] = set()
-
-    def end_streams(self, reason: FathomError) -> None:
-        for stream in self._streams:
-            stream.end(reason)
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     async def Describe(  # noqa: N802
         self,
         request: pb.DescribeRequest,  # noqa: ARG002
         context: Any,  # noqa: ARG002
     ) -> pb.DescribeReply:
-        return description_to_wire(self._description)
+        return description_to_wire(self._service.description)
 
     async def Predict(self, request: pb.PredictRequest, context: Any) -> pb.Answer:  # noqa: N802
         answer: pb.Answer = await _or_abort(context, lambda: self._predict(request, context))
@@ -130,37 +107,42 @@ class _Depth(DepthServicer):
         await _or_abort(context, lambda: self._stream(context))
 
     async def _predict(self, request: pb.PredictRequest, context: Any) -> pb.Answer:
-        model = self._models.get(request.model)
         options = options_from_wire(request.options)
         frame = Frame(seq=0, image=image_from_wire(request.image), age_s=to_s(request.age_us))
         left_s: float | None = context.time_remaining()
-        timeout_s = self._predict_timeout_s if left_s is None else left_s
-        opening = OpenStream(options=options, deadline_s=left_s)
-        return answer_to_wire(
-            await predict(model.dispatch, frame, opening, self._telemetry, timeout_s)
+        opening = OpenStream(model=request.model, options=options, deadline_s=left_s)
+        answer = await self._service.predict(
+            frame, opening, client=_client(context), timeout_s=left_s
         )
+        return answer_to_wire(answer)
 
     async def _stream(self, context: Any) -> None:
         opening = await _read_open(context)
-        model = self._models.get(opening.model)
-        stream = Stream(model.dispatch, opening, self._telemetry)
-        self._streams.add(stream)
-        reader = asyncio.create_task(_read_frames(context, stream))
+        async with self._service.stream(opening, client=_client(context)) as stream:
+            opened = opened_to_wire(self._service.opened(stream))
+            await context.write(pb.StreamReply(opened=opened))
+            reader = asyncio.create_task(_read_frames(context, stream))
+            try:
+                async for answer in stream.answers():
+                    await self._write(context, pb.StreamReply(answer=answer_to_wire(answer)))
+            finally:
+                reader.cancel()
+            last = pb.StreamReply(closing=closing_to_wire(closing(stream)))
+            await self._write(context, last)
+
+    async def _write(self, context: Any, reply: pb.StreamReply) -> None:
+        """Hand a message to the transport; raises SLOW_READER if that takes too long."""
         try:
-            opened = Opened(
-                stream_id=stream.id,
-                model=model.card.name,
-                version=model.card.version,
-                limits=self._description.limits,
-            )
-            await context.write(pb.StreamReply(opened=opened_to_wire(opened)))
-            async for answer in stream.answers():
-                await context.write(pb.StreamReply(answer=answer_to_wire(answer)))
-            await context.write(pb.StreamReply(closing=closing_to_wire(_closing(stream))))
-        finally:
-            reader.cancel()
-            self._streams.discard(stream)
-            stream.close()
+            async with asyncio.timeout(self._service.slow_reader_s):
+                await context.write(reply)
+        except TimeoutError:
+            raise self._service.slow_reader() from None
+
+
+def _client(context: Any) -> str:
+    """Who calls, without the port: "ipv4:10.0.0.7:51234" is one client on any port."""
+    peer: str = context.peer()
+    return peer.rpartition(":")[0] or peer
 
 
 async def _read_open(context: Any) -> OpenStream:
@@ -211,12 +193,6 @@ def _take_in(stream: Stream, message: pb.Frame) -> None:
         deadline_s=to_s(message.deadline_us) or None,
     )
     stream.offer(frame)
-
-
-def _closing(stream: Stream) -> Closing:
-    if stream.reason is None:
-        return Closing(code=None, reason="all frames answered", counts=stream.counts)
-    return Closing(code=stream.reason.code, reason=str(stream.reason), counts=stream.counts)
 
 
 async def _or_abort(context: Any, handler: Callable[[], Awaitable[Any]]) -> Any:

@@ -24,7 +24,6 @@ from fathom.geometry import Camera, FieldOfView, FocalLength
 from fathom.values import (
     ColourMap,
     Colours,
-    Description,
     EncodedDepth,
     Frame,
     Image,
@@ -36,9 +35,7 @@ from fathom.values import (
 from server.doors.body import FIELD, read_image
 from server.doors.formats import FORMS, Format
 from server.doors.problem import ProblemResponse, error_for_status
-from server.models import Models
-from server.streams import predict
-from server.telemetry import Telemetry
+from server.service import Service
 
 _log = logging.getLogger("fathom.server.http")
 
@@ -124,15 +121,8 @@ class _Server(uvicorn.Server):
         return nullcontext()
 
 
-def build_app(
-    models: Models,
-    description: Description,
-    telemetry: Telemetry,
-    *,
-    ready: Callable[[], bool],
-    predict_timeout_s: float,
-) -> FastAPI:
-    """All routes over the given models."""
+def build_app(service: Service) -> FastAPI:
+    """All routes over the given service."""
     app = FastAPIOffline(
         title="Fathom",
         version=__version__,
@@ -149,14 +139,12 @@ def build_app(
     )
     async def predict_photo(request: Request, query: Annotated[PredictQuery, Query()]) -> Response:
         options = _options(query)
-        model = models.get(query.model)
-        image = await read_image(request, description.limits.image_bytes)
-        answer = await predict(
-            model.dispatch,
+        service.models.get(query.model)  # before a byte of the picture is read
+        image = await read_image(request, service.limits.image_bytes)
+        answer = await service.predict(
             Frame(seq=0, image=image),
-            OpenStream(options=options),
-            telemetry,
-            predict_timeout_s,
+            OpenStream(model=query.model, options=options),
+            client=request.client.host if request.client else "",
         )
         return await _respond(answer, image, query.format)
 
@@ -166,11 +154,11 @@ def build_app(
             {
                 "models": [
                     asdict(model.info) | {"figures": [asdict(f) for f in model.card.figures]}
-                    for model in models
+                    for model in service.models
                 ],
-                "engine": description.engine,
-                "device": description.device,
-                "precision": description.precision,
+                "engine": service.description.engine,
+                "device": service.description.device,
+                "precision": service.description.precision,
             }
         )
 
@@ -180,7 +168,7 @@ def build_app(
 
     @app.get("/readyz", summary="It can answer", response_class=PlainTextResponse)
     async def readyz() -> str:
-        if not ready():
+        if not service.ready():
             raise FathomError(
                 Code.NOT_READY,
                 expected="a server that is ready",
@@ -191,11 +179,11 @@ def build_app(
 
     @app.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        telemetry.load(
-            streams=sum(model.dispatch.streams for model in models),
-            waiting=sum(model.dispatch.waiting for model in models),
+        service.telemetry.load(
+            streams=sum(model.dispatch.streams for model in service.models),
+            waiting=sum(model.dispatch.waiting for model in service.models),
         )
-        return Response(telemetry.page(), media_type="text/plain; version=0.0.4")
+        return Response(service.telemetry.page(), media_type="text/plain; version=0.0.4")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

@@ -15,6 +15,8 @@ class EngineSpec:
 
     input_size  (height, width) of a frame
     lanes       how many `infer` calls may overlap, each with its own lane number
+    overlap     True where the processor is free while the device computes: then the next batch is
+                decoded meanwhile. On a CPU engine decoding would take cores from computing
     """
 
     name: str
@@ -24,6 +26,7 @@ class EngineSpec:
     max_batch: int
     outputs: tuple[str, ...]
     lanes: int
+    overlap: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

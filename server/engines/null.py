@@ -65,6 +65,7 @@ class NullEngine:
             max_batch=max_batch,
             outputs=("depth_m",),
             lanes=lanes,
+            overlap=True,
         )
 
     @property
