@@ -58,13 +58,21 @@ class Warp:
         """Nearest neighbour: between chair and wall there is no depth, and none outside."""
         return np.asarray(self._apply(depth_m, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT), np.float32)
 
+    def taught(self, taught: F32) -> F32:
+        """As depth, but nothing outside is NaN: 0 may be an answer in a teacher's unit."""
+        return np.asarray(
+            self._apply(taught, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT, np.nan), np.float32
+        )
+
     def mask(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.asarray(self._apply(mask, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT), np.uint8)
 
-    def _apply(self, values: NDArray[np.uint8] | F32, how: int, outside: int) -> object:
+    def _apply(
+        self, values: NDArray[np.uint8] | F32, how: int, outside: int, fill: float = 0
+    ) -> object:
         height, width = self.size
         return cv2.warpAffine(
-            values, self.matrix, (width, height), flags=how, borderMode=outside, borderValue=0
+            values, self.matrix, (width, height), flags=how, borderMode=outside, borderValue=fill
         )
 
 
@@ -76,11 +84,14 @@ def augment(sample: Sample, policy: Policy, network_size: Size, rng: np.random.G
     box = Letterbox(window, network_size)
     image = recolour(warp.image(sample.image), policy, rng)
     inside = warp.mask(sample.valid.view(np.uint8))
+    taught = None if sample.taught is None else warp.taught(sample.taught)
     if framed:
         seen = warp.mask(np.ones(sample.valid.shape, np.uint8)).astype(np.bool_)
         seen &= inner(window, policy.frame, rng)
         image[~seen] = frame_colour(rng)
         inside[~seen] = 0
+        if taught is not None:
+            taught[~seen] = np.nan
     valid = _place(inside, box).astype(np.bool_)
     depth_m = _place(warp.depth(sample.depth_m), box)
     return Sample(
@@ -88,6 +99,7 @@ def augment(sample: Sample, policy: Policy, network_size: Size, rng: np.random.G
         depth_m=np.where(valid, depth_m, np.float32(0)),
         valid=valid,
         labels=None if sample.labels is None else _place(warp.mask(sample.labels), box),
+        taught=None if taught is None else _place(taught, box, np.nan),
         focal_px=sample.focal_px * zoom,
         scene=sample.scene,
     )
@@ -168,7 +180,7 @@ def frame_colour(rng: np.random.Generator) -> NDArray[np.uint8]:
     )
 
 
-def _place(values: NDArray[Value], box: Letterbox) -> NDArray[Value]:
-    placed = np.zeros(box.network_size, values.dtype)
+def _place(values: NDArray[Value], box: Letterbox, fill: float = 0) -> NDArray[Value]:
+    placed = np.full(box.network_size, fill, values.dtype)
     placed[box.content] = values
     return placed

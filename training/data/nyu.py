@@ -105,6 +105,7 @@ def without_border(sample: Sample) -> Sample:
         depth_m=sample.depth_m[CONTENT],
         valid=sample.valid[CONTENT],
         labels=None if sample.labels is None else sample.labels[CONTENT],
+        taught=None if sample.taught is None else sample.taught[CONTENT],
     )
 
 

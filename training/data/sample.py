@@ -24,6 +24,8 @@ class Sample:
     depth_m   (H, W) float32, metres of the camera that took the picture; 0 where not valid
     valid     (H, W) bool: where depth may be used
     labels    (H, W) uint8 class ids, 0 unlabelled; None if the data set has none or none were asked
+    taught    (H, W) float32, what a teacher says in its own unit, NaN where nothing; metres are
+              those of the camera, as depth_m; None without a teacher
     focal_px  focal length of that camera in pixels of this picture
     scene     name of the place; no scene is in two splits
     """
@@ -32,6 +34,7 @@ class Sample:
     depth_m: F32
     valid: NDArray[np.bool_]
     labels: NDArray[np.uint8] | None = None
+    taught: F32 | None = None
     focal_px: float
     scene: str
 
@@ -44,22 +47,29 @@ class Batch:
     depth_m  (N, H, W) float32, metres of the canonical camera
     valid    (N, H, W) bool
     labels   (N, H, W) uint8 or None
+    taught   (N, H, W) float32 in the teacher's unit, scaled as depth is (which only metres can
+             tell: other units have no scale), NaN where it says nothing; or None
+    teacher_features  a teacher's decoder maps for these frames, coarse to fine; or None
     """
 
     frames: Tensor
     depth_m: Tensor
     valid: Tensor
     labels: Tensor | None = None
+    taught: Tensor | None = None
+    teacher_features: tuple[Tensor, ...] | None = None
 
 
 def collate(samples: Sequence[Sample], focal_px: float) -> Batch:
     """Stack samples; depth becomes what a camera of `focal_px` would have to see to take them."""
     labels = [sample.labels for sample in samples if sample.labels is not None]
+    factors = [np.float32(focal_px / sample.focal_px) for sample in samples]
+    both = list(zip(samples, factors, strict=True))
+    taught = [sample.taught * factor for sample, factor in both if sample.taught is not None]
     return Batch(
         frames=torch.from_numpy(np.stack([sample.image for sample in samples])),
-        depth_m=torch.from_numpy(
-            np.stack([s.depth_m * np.float32(focal_px / s.focal_px) for s in samples])
-        ),
+        depth_m=torch.from_numpy(np.stack([sample.depth_m * factor for sample, factor in both])),
         valid=torch.from_numpy(np.stack([sample.valid for sample in samples])),
         labels=torch.from_numpy(np.stack(labels)) if len(labels) == len(samples) else None,
+        taught=torch.from_numpy(np.stack(taught)) if len(taught) == len(samples) else None,
     )

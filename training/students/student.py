@@ -21,12 +21,16 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Prediction(NamedTuple):
     """What a student says about a batch.
 
-    depth_m  (N, H, W) float32, metres
-    labels   None from a student without a segmentation head
+    depth_m       (N, H, W) float32, metres
+    labels        None from a student without a segmentation head
+    class_logits  (N, 13, H, W) of classes 1 to 13, in training with such a head
+    features      decoder maps, coarse to fine, in training by a recipe that compares them
     """
 
     depth_m: Tensor
     labels: Tensor | None = None
+    class_logits: Tensor | None = None
+    features: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
