@@ -1,0 +1,94 @@
+"""The README's figures, written from the committed results; `--check` fails when they differ.
+
+python -m benchmarks.readme
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import FOLDER
+from fathom.card import CARD_FILE, Card, read_card
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+MODEL = ROOT / "model_repository" / "indoor-mnv2"
+BEGIN = "<!-- figures: begin (benchmarks/readme.py writes this part) -->"
+END = "<!-- figures: end -->"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the figures, or with --check compare; 1 if they differ."""
+    check = "--check" in (sys.argv[1:] if argv is None else argv)
+    text = README.read_text(encoding="utf-8")
+    wanted = with_figures(text, render(read_card(MODEL / CARD_FILE), _result("fps")))
+    if check and wanted != text:
+        print("README.md does not quote the committed results: run python -m benchmarks.readme")
+        return 1
+    README.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+def with_figures(text: str, figures: str) -> str:
+    """The page with the part between its two marks replaced."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{figures}\n{END}{after}"
+
+
+def render(card: Card, fps: Mapping[str, Any]) -> str:
+    """All figures, each with its machine and protocol."""
+    return "\n\n".join([_accuracy(card), _speed(card, fps)])
+
+
+def _accuracy(card: Card) -> str:
+    test = [figure for figure in card.figures if ", test," in figure.protocol]
+    cells = "".join(f"| {figure.name} {figure.value:.3f} {_unit(figure.unit)}" for figure in test)
+    return (
+        f"**Accuracy** of `{card.name}` ({card.parameters / 1e6:.2f} M parameters, trained on"
+        f" {card.data}), protocol `{test[0].protocol}`: Eigen crop, no alignment, no flip.\n\n"
+        f"{cells}|\n{'|---' * len(test)}|"
+    )
+
+
+def _speed(card: Card, result: Mapping[str, Any]) -> str:
+    figures = result["figures"]
+    rows = [
+        ("the network alone", figures["model"]),
+        ("decode, infer, finish, encode", figures["in_server"]),
+        ("gRPC stream, 1 frame in flight", figures["closed_loop_1"]),
+        ("gRPC stream, 4 frames in flight", figures["closed_loop_4"]),
+        ("one camera at 30 frames/s, age", figures["open_loop_30fps"]),
+        ("one camera at 60 frames/s, age", figures["open_loop_60fps"]),
+    ]
+    lines = [
+        f"**Speed** of `{card.name}` in {figures['precision']} by {figures['engine']} on"
+        f" {result['machine']}; 640x480 JPEG of {figures['picture_bytes'] / 1e3:.0f} KB in, 16-bit"
+        f" millimetres out, the client on the same cores; load average before the run"
+        f" {result['load_average_before'][0]:.2f}, {result['date'][:10]}; `make bench`.",
+        "",
+        "| | p50 ms | p95 ms | p99 ms | frames/s |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {row['p50_ms']:.1f} | {row['p95_ms']:.1f} | {row['p99_ms']:.1f} |"
+        f" {row['fps']:.0f} |"
+        for name, row in rows
+    ]
+    memory = figures["server_resident_mib"]
+    return "\n".join([*lines, "", f"The server holds {memory:.0f} MiB of memory meanwhile."])
+
+
+def _unit(unit: str) -> str:
+    return unit if unit == "m" else ""
+
+
+def _result(name: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())
