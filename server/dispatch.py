@@ -27,6 +27,7 @@ from fathom.values import (
 )
 from server.core.reorder import Reorder
 from server.core.scheduler import Scheduler, StreamTerms, Ticket, Verdict
+from server.core.smoothing import Smoother
 from server.telemetry import Telemetry
 
 
@@ -46,6 +47,7 @@ class _Stream:
     options: Options
     deadline_s: float | None
     deliver: Deliver
+    smoother: Smoother | None
     reorder: Reorder[Settled] = field(default_factory=Reorder)
 
 
@@ -98,12 +100,15 @@ class Dispatch:
             client=client,
             weight=self._weights.get(opening.name, 1.0),
             urgent=opening.priority > 0,
+            one_at_a_time=opening.options.smoothing > 0,
         )
+        strength = opening.options.smoothing
+        smoother = Smoother(strength) if strength else None
         with self._changed:
             if self._stopping:
                 raise _shutting_down()
             stream = self._scheduler.open(terms)
-            self._streams[stream] = _Stream(opening.options, opening.deadline_s, deliver)
+            self._streams[stream] = _Stream(opening.options, opening.deadline_s, deliver, smoother)
         return stream
 
     def has_room(self, stream: int) -> bool:
@@ -132,6 +137,7 @@ class Dispatch:
             options=state.options,
             arrived_s=arrived_s,
             due_s=None if deadline_s is None else arrived_s + deadline_s,
+            smoother=state.smoother,
         )
         with self._changed:
             self._apply(self._scheduler.offer(ticket))
@@ -179,8 +185,12 @@ class Dispatch:
         return None
 
     def settle(self, ticket: Ticket, answer: ServerAnswer) -> None:
-        """A lane decided a frame's answer."""
+        """A lane decided the answer to a frame that it took."""
         self._settle(ticket.stream, answer, ticket.captured_s)
+        with self._changed:
+            self._scheduler.answered(ticket)
+            if ticket.smoother is not None:
+                self._changed.notify()  # its stream's next frame was held back for this
 
     def cost(self, cost_s: float) -> None:
         """How long a lane was busy with one batch."""
@@ -202,7 +212,7 @@ class Dispatch:
 
     def _apply(self, verdicts: list[Verdict]) -> None:
         for verdict in verdicts:
-            self.settle(verdict.ticket, verdict.answer)
+            self._settle(verdict.ticket.stream, verdict.answer, verdict.ticket.captured_s)
 
     def _settle(self, stream: int, answer: ServerAnswer, captured_s: float) -> None:
         with self._changed:
@@ -221,16 +231,11 @@ class Dispatch:
         return self._scheduler.fits(stream, answer.wire_bytes)
 
     def _check_available(self, opening: OpenStream) -> None:
-        wanted, have = None, f"the model {self.card.name}"
         if opening.options.labels is not None and "labels" not in self.card.outputs:
-            wanted = "a model with a segmentation head"
-        elif opening.options.smoothing:
-            wanted, have = "smoothing=0", f"smoothing={opening.options.smoothing:g}"
-        if wanted is not None:
             raise FathomError(
                 Code.NOT_AVAILABLE,
-                expected=wanted,
-                got=have,
+                expected="a model with a segmentation head",
+                got=f"the model {self.card.name}",
                 repair="ask /models or Describe for what this server offers",
             )
 

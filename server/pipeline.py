@@ -13,7 +13,7 @@ from fathom.codecs.depth import encode_depth
 from fathom.codecs.image import decode_into
 from fathom.codecs.labels import encode_labels
 from fathom.errors import Code, FathomError
-from fathom.geometry import F32, Intrinsics, Letterbox, Size, focal_correction
+from fathom.geometry import F32, RGB, Intrinsics, Letterbox, Size, focal_correction, resize_map
 from fathom.values import EncodedDepth, Failed, Output, StageTimes
 from server.core.scheduler import Ticket
 from server.engines.engine import Engine, EngineFault, Outputs
@@ -25,11 +25,13 @@ _log = logging.getLogger("fathom.server.pipeline")
 class Inferred:
     """A frame between inference and its answer.
 
+    frame            the network's input; the lane's own memory until `detached`
     depth_m, labels  the network's maps; the engine's own memory until `detached`
     """
 
     ticket: Ticket
     box: Letterbox
+    frame: RGB
     depth_m: F32
     labels: NDArray[np.uint8] | None
     stages: StageTimes
@@ -48,7 +50,8 @@ class Inferred:
     def detached(self) -> "Inferred":
         """A copy that outlives the lane's next batch."""
         labels = None if self.labels is None else self.labels.copy()
-        return replace(self, depth_m=self.depth_m.copy(), labels=labels)
+        frame = self.frame if self.ticket.smoother is None else self.frame.copy()
+        return replace(self, frame=frame, depth_m=self.depth_m.copy(), labels=labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ class Pipeline:
             Inferred(
                 ticket=frame.ticket,
                 box=frame.box,
+                frame=self._frames[batch.slot, i],
                 depth_m=outputs.depth_m[i],
                 labels=None if outputs.labels is None else outputs.labels[i],
                 stages=StageTimes(
@@ -147,13 +151,17 @@ class Pipeline:
 def finish(
     inferred: Inferred, card: Card, clock: Callable[[], float] = time.monotonic
 ) -> EncodedDepth:
-    """Crop, resize, scale by focal length, and encode."""
+    """Crop, smooth, resize, scale by focal length, and encode."""
     started_s = clock()
     ticket, box, options = inferred.ticket, inferred.box, inferred.ticket.options
     given = None if options.camera is None else options.camera.for_size(box.source_size)
     camera = given or Intrinsics.centred(card.focal_px / box.scale[1], box.source_size)
     size = inferred.output_size
-    depth_m = box.extract(inferred.depth_m, size)
+    depth_m = box.extract(inferred.depth_m)
+    if ticket.smoother is not None:
+        depth_m = ticket.smoother.smooth(depth_m, inferred.frame[box.content])
+    if size != box.content_size:
+        depth_m = resize_map(depth_m, size)
     if given is not None:
         factor = np.float32(focal_correction(given, box, card.focal_px))
         depth_m = np.multiply(depth_m, factor, dtype=np.float32)

@@ -21,6 +21,7 @@ from fathom.codecs.image import Header
 from fathom.errors import Code, FathomError
 from fathom.values import Failed, Frame, Options, Policy, Skipped, SkipReason
 from server.core.batcher import CostCurve, batch_size
+from server.core.smoothing import Smoother
 from server.core.turns import Turns
 
 # A lane's cost follows the last dozen batches; a glitch is forgotten as fast.
@@ -49,6 +50,7 @@ class Ticket:
 
     arrived_s  when its last byte came
     due_s      when its answer is worthless, or None
+    smoother   the stream's running depth, for streams that asked for smoothing
     """
 
     stream: int
@@ -57,6 +59,7 @@ class Ticket:
     options: Options
     arrived_s: float
     due_s: float | None
+    smoother: Smoother | None = None
 
     @property
     def captured_s(self) -> float:
@@ -88,9 +91,11 @@ class Taken:
 class StreamTerms:
     """What a stream was opened with.
 
-    client  who opened it, for the limits on one client
-    weight  its share of the engine against other streams
-    urgent  goes before the others
+    client        who opened it, for the limits on one client
+    weight        its share of the engine against other streams
+    urgent        goes before the others
+    one_at_a_time  its next frame is taken when the last one is answered, for what must be computed
+                  in frame order
     """
 
     policy: Policy = Policy.LATEST
@@ -98,12 +103,14 @@ class StreamTerms:
     client: str = ""
     weight: float = 1.0
     urgent: bool = False
+    one_at_a_time: bool = False
 
 
 @dataclass(slots=True)
 class _Stream:
     terms: StreamTerms
     offered: int = 0
+    under_way: int = 0
     last_seq: int | None = None
     unsent_bytes: int = 0
     waiting: deque[Ticket] = field(default_factory=deque)
@@ -188,13 +195,12 @@ class Scheduler:
             older = self._remove(state, state.waiting[0])
             verdicts.append(_skip(older, SkipReason.SUPERSEDED, ticket.frame.seq))
         if self._bytes_full(terms.client, ticket.waiting_bytes):
-            if not state.waiting:
-                self._turns.rest(ticket.stream)
+            self._give_turn(ticket.stream)
             return [*verdicts, Verdict(ticket, _too_many_bytes(ticket.frame.seq))]
         state.waiting.append(ticket)
         self._waiting += 1
         self._bytes_by_client[terms.client] += ticket.waiting_bytes
-        self._turns.wait(ticket.stream)
+        self._give_turn(ticket.stream)
         return verdicts
 
     def take(self, free_lanes: int, now_s: float) -> Taken:
@@ -207,24 +213,29 @@ class Scheduler:
         while len(taken.tickets) < wanted and (stream := self._turns.next()) is not None:
             state = self._streams[stream]
             ticket = self._remove(state, state.waiting[0])
-            if not state.waiting:
-                self._turns.rest(stream)
             reason = self._late(ticket, now_s)
             if reason is None:
                 taken.tickets.append(ticket)
+                state.under_way += 1
             else:
                 taken.verdicts.append(_skip(ticket, reason))
+            self._give_turn(stream)
         return taken
 
     def expire(self, now_s: float) -> list[Verdict]:
         """Skip every waiting frame whose deadline has passed."""
         late = [t for t in self._all_waiting() if t.due_s is not None and t.due_s < now_s]
         for ticket in late:
-            state = self._streams[ticket.stream]
-            self._remove(state, ticket)
-            if not state.waiting:
-                self._turns.rest(ticket.stream)
+            self._remove(self._streams[ticket.stream], ticket)
+            self._give_turn(ticket.stream)
         return [_skip(ticket, SkipReason.DEADLINE) for ticket in late]
+
+    def answered(self, ticket: Ticket) -> None:
+        """A frame that was taken has its answer."""
+        state = self._streams.get(ticket.stream)
+        if state is not None:
+            state.under_way -= 1
+            self._give_turn(ticket.stream)
 
     def done(self, cost_s: float) -> None:
         """A batch took `cost_s` from take to answer: what the next one is expected to take."""
@@ -255,6 +266,15 @@ class Scheduler:
         if not self._open_by_client[client]:
             del self._open_by_client[client], self._bytes_by_client[client]
         return left
+
+    def _give_turn(self, stream: int) -> None:
+        """Let a stream wait for its turn, or not, as its frames say."""
+        state = self._streams[stream]
+        held = state.terms.one_at_a_time and state.under_way
+        if state.waiting and not held:
+            self._turns.wait(stream)
+        else:
+            self._turns.rest(stream)
 
     def _all_waiting(self) -> Iterator[Ticket]:
         for state in self._streams.values():

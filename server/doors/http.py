@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -17,6 +18,8 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import WebSocketRoute
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from fathom import __version__
 from fathom.errors import Code, FathomError
@@ -35,6 +38,7 @@ from fathom.values import (
 from server.doors.body import FIELD, read_image
 from server.doors.formats import FORMS, Format
 from server.doors.problem import ProblemResponse, error_for_status
+from server.doors.websocket import DESCRIPTION, WebSocketDoor, message_bytes
 from server.service import Service
 
 _log = logging.getLogger("fathom.server.http")
@@ -47,6 +51,10 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _KEEP_ALIVE_S = 65
+# A sender that flow control holds back has its pong behind its frames, so this is no short time.
+_PING_TIMEOUT_S = 60
+# Once a conversation is over: for a peer to take what was written to it.
+_LET_GO_S = 5.0
 _COLOURS = Colours()
 
 
@@ -79,6 +87,10 @@ class HttpDoor:
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_S,
             server_header=False,
+            ws=_SocketProtocol,
+            ws_max_size=app.state.message_bytes,
+            ws_ping_timeout=_PING_TIMEOUT_S,
+            ws_per_message_deflate=False,  # pictures do not shrink, and depth has ZSTD_U16_MM
         )
         self._address = (host, port)
         self._server = _Server(config)
@@ -120,6 +132,24 @@ class _Server(uvicorn.Server):
         """Leave signals to the life cycle, which has more than this door to stop."""
         return nullcontext()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let streams say their last word, which the parent would cut off, then close."""
+        for server in self.servers:
+            server.close()
+        grace_s = (self.config.timeout_graceful_shutdown or 0) / 2
+        running = set(self.server_state.tasks)
+        if running:
+            await asyncio.wait(running, timeout=grace_s)
+        self.config.timeout_graceful_shutdown = math.floor(grace_s)
+        await super().shutdown(sockets)
+
+
+class _SocketProtocol(WebSocketsSansIOProtocol):
+    async def run_asgi(self) -> None:
+        """Converse, then let go: the parent's close waits for a peer that may never read again."""
+        await super().run_asgi()
+        self.loop.call_later(_LET_GO_S, self.transport.abort)
+
 
 def build_app(service: Service) -> FastAPI:
     """All routes over the given service."""
@@ -127,7 +157,9 @@ def build_app(service: Service) -> FastAPI:
         title="Fathom",
         version=__version__,
         summary="A real-time depth server: camera frames in, metric depth out.",
+        description=DESCRIPTION,
     )
+    app.state.message_bytes = message_bytes(service)
     _add_errors(app)
 
     @app.post(
@@ -189,6 +221,7 @@ def build_app(service: Service) -> FastAPI:
     async def page() -> FileResponse:
         return FileResponse(_PAGE / "index.html", headers=_PAGE_HEADERS)
 
+    app.router.routes.append(WebSocketRoute("/stream", WebSocketDoor(service).serve))
     app.mount("/page", _PageFiles(directory=_PAGE))
     return app
 
