@@ -1,4 +1,7 @@
-"""The HTTP door: pictures in, depth in five forms out; health, metrics, documentation, the page."""
+"""The HTTP door: pictures in, depth in five forms out; health, metrics, documentation, the page.
+
+Sockets at `WS /stream` are the WebSocket door's; both listen on one port.
+"""
 
 import asyncio
 import logging
@@ -19,7 +22,6 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from fathom import __version__
 from fathom.errors import Code, FathomError
@@ -38,7 +40,7 @@ from fathom.values import (
 from server.doors.body import FIELD, read_image
 from server.doors.formats import FORMS, Format
 from server.doors.problem import ProblemResponse, error_for_status
-from server.doors.websocket import DESCRIPTION, WebSocketDoor, message_bytes
+from server.doors.websocket import DESCRIPTION, SocketProtocol, WebSocketDoor, message_bytes
 from server.service import Service
 
 _log = logging.getLogger("fathom.server.http")
@@ -53,8 +55,6 @@ _PAGE_HEADERS = {
 _KEEP_ALIVE_S = 65
 # A sender that flow control holds back has its pong behind its frames, so this is no short time.
 _PING_TIMEOUT_S = 60
-# Once a conversation is over: for a peer to take what was written to it.
-_LET_GO_S = 5.0
 _COLOURS = Colours()
 
 
@@ -87,7 +87,7 @@ class HttpDoor:
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_S,
             server_header=False,
-            ws=_SocketProtocol,
+            ws=SocketProtocol,
             ws_max_size=app.state.message_bytes,
             ws_ping_timeout=_PING_TIMEOUT_S,
             ws_per_message_deflate=False,  # pictures do not shrink, and depth has ZSTD_U16_MM
@@ -142,13 +142,6 @@ class _Server(uvicorn.Server):
             await asyncio.wait(running, timeout=grace_s)
         self.config.timeout_graceful_shutdown = math.floor(grace_s)
         await super().shutdown(sockets)
-
-
-class _SocketProtocol(WebSocketsSansIOProtocol):
-    async def run_asgi(self) -> None:
-        """Converse, then let go: the parent's close waits for a peer that may never read again."""
-        await super().run_asgi()
-        self.loop.call_later(_LET_GO_S, self.transport.abort)
 
 
 def build_app(service: Service) -> FastAPI:

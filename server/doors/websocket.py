@@ -12,8 +12,8 @@ JSON header, the header in UTF-8, then bytes as they are.
   8 bytes and can be viewed in place.
 - The client ends with `{"finish": {}}`; what is owed still comes. The server's last word is
   `{"closing": {...Closing...}}`, with the reason where the stream ended early, then close 1000.
-- A stream that cannot open, or a reader that takes nothing, hears `{"failed": {...Failed...}}`, then
-  close 1008 (do not repeat), 1013 (try again later) or 1011 (a bug of the server).
+- A stream that cannot open, or a reader that takes nothing, hears `{"failed": {...Failed...}}`,
+  then close 1008 (do not repeat), 1013 (try again later) or 1011 (a bug of the server).
 
 Knows messages, no frame's fate.
 """
@@ -26,6 +26,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from fathom.errors import Code, FathomError
 from fathom.values import Frame
@@ -52,10 +53,13 @@ from server.streams import Stream
 
 _log = logging.getLogger("fathom.server.websocket")
 
+DESCRIPTION = __doc__ or ""
 # A page opens at once; whoever connects and says nothing does not hold a socket for ever.
 _OPEN_WITHIN_S = 10.0
 # For telling a reader why it is cut, which is most often one that does not read.
 _LAST_WORD_S = 1.0
+# And after that, for a peer to take what was written to it.
+_LET_GO_S = 5.0
 
 _POLICY_VIOLATION, _INTERNAL_ERROR, _TRY_AGAIN_LATER = 1008, 1011, 1013  # RFC 6455 section 7.4.1
 
@@ -80,7 +84,7 @@ class WebSocketDoor:
             pass  # the client left; its stream is closed by now
         except FathomError as error:
             await _fail(socket, error)
-        except Exception:
+        except Exception:  # noqa: BLE001
             # The one catch-all of this door: a bug answers INTERNAL, without its insides.
             _log.exception("websocket.handler failed")
             await _fail(socket, FathomError.internal())
@@ -124,6 +128,15 @@ class WebSocketDoor:
             # How a send is refused once the server itself has closed: a message past every limit,
             # a ping without an answer. The reader hears of it in a moment.
             raise WebSocketDisconnect from error
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """The transport below: lets go of a peer that never reads again, for whom a close waits."""
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        if not self.disconnected:
+            self.loop.call_later(_LET_GO_S, self.transport.abort)
 
 
 def message_bytes(service: Service) -> int:
