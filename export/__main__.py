@@ -13,7 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from export.gates import Gate, read_frames, run_gates, table
+from export.gates import (
+    Gate,
+    median_latency_ms,
+    openvino_predictor,
+    read_frames,
+    run_gates,
+    table,
+)
 from export.onnx import OUTPUT, export_onnx
 from export.repository import describe_file, next_version, publish, staged
 from export.triton import make_config
@@ -73,7 +80,8 @@ def _export(arguments: argparse.Namespace) -> int:
         if not all(gate.passed for gate in gates):
             print("export: refused, nothing was published", file=sys.stderr)
             return 1
-        card = _card(arguments, student, version, path, gates)
+        cost_ms = median_latency_ms(openvino_predictor(path, "bf16"), frames)
+        card = _card(arguments, student, version, path, _figures(arguments, gates, cost_ms))
         print(f"published {publish(arguments.repository, card, make_config(card), stage)}")
     return 0
 
@@ -88,12 +96,12 @@ def _metadata(arguments: argparse.Namespace, student: Student, version: int) -> 
 
 
 def _card(
-    arguments: argparse.Namespace, student: Student, version: int, path: Path, gates: list[Gate]
+    arguments: argparse.Namespace,
+    student: Student,
+    version: int,
+    path: Path,
+    figures: list[Figure],
 ) -> Card:
-    protocol = f"{arguments.images.name} against PyTorch float32"
-    measured = [_figure(gate.name, gate.value, "ratio", protocol) for gate in gates]
-    for report in arguments.figures:
-        measured += _read_figures(report)
     spec = student.spec
     return Card(
         name=arguments.name,
@@ -108,9 +116,18 @@ def _card(
         classes=(),
         focal_px=spec.focal_px,
         range_m=(spec.min_m, spec.max_m),
-        figures=tuple(measured),
+        figures=tuple(figures),
         files=(describe_file(path, version, target="onnx", precision="f32"),),
     )
+
+
+def _figures(arguments: argparse.Namespace, gates: list[Gate], cost_ms: float) -> list[Figure]:
+    protocol = f"{arguments.images.name} against PyTorch float32"
+    figures = [_figure(gate.name, gate.value, "ratio", protocol) for gate in gates]
+    figures.append(_figure("openvino bf16 cost", cost_ms, "ms", "median call, batch of one"))
+    for report in arguments.figures:
+        figures += _read_figures(report)
+    return figures
 
 
 def _recipe(checkpoint: Path) -> str:

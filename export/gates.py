@@ -4,6 +4,8 @@ Each gate is one number with its bound. Reference is the PyTorch student in floa
 disagrees with it is wrong, however plausible its pictures look.
 """
 
+import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from training.students.student import Student
 # Sums in another order move float32 by about 1e-6; bf16 keeps 8 bits, so 0.4 % is its own rounding.
 ONNX_MAX_RELATIVE = 1e-3
 BF16_MEDIAN_RELATIVE = 1e-2
+_WARM_UP_CALLS, _TIMED_CALLS = 10, 50
 # A map of one value is a graph that lost its input.
 LEAST_SPREAD = 1e-2
 
@@ -115,6 +118,17 @@ def run_gates(student: Student, onnx_path: Path, frames: RGB) -> list[Gate]:
         ),
         Gate("openvino bf16 scale", _scale_error(bf16_m, reference_m), BF16_MEDIAN_RELATIVE),
     ]
+
+
+def median_latency_ms(predict: Predictor, frames: RGB) -> float:
+    """Median milliseconds of a call with one frame, after a warm-up: the model's cost here."""
+    seconds = []
+    for run in range(_WARM_UP_CALLS + _TIMED_CALLS):
+        one = frames[run % len(frames)][None]
+        before_s = time.perf_counter()
+        predict(one)
+        seconds.append(time.perf_counter() - before_s)
+    return 1e3 * statistics.median(seconds[_WARM_UP_CALLS:])
 
 
 def table(gates: Sequence[Gate]) -> str:
