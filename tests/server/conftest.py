@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import simplejpeg
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from fathom import metrics
@@ -18,6 +19,7 @@ from fathom.codecs.image import inspect
 from fathom.geometry import F32, RGB, Intrinsics, Size
 from fathom.values import (
     DepthEncoding,
+    Description,
     EncodedDepth,
     Frame,
     Image,
@@ -26,13 +28,24 @@ from fathom.values import (
     Options,
     ServerAnswer,
 )
-from server.core.scheduler import Ticket
+from server.core.batcher import CostCurve
+from server.core.scheduler import Bounds, Scheduler, Ticket
 from server.dispatch import Dispatch, Settled
 from server.engines.engine import EngineSpec, Outputs
+from server.lanes import Lanes
+from server.models import Models, ServedModel
+from server.service import Service
 from server.telemetry import Telemetry
+
+# Hypothesis gives each example 200 ms unless told: a time, and this machine may be shared.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 # Far longer than anything here takes: it ends a test that would hang, and times nothing.
 PATIENCE_S = 20.0
+
+NO_COST = CostCurve({1: 0.0})
+BATCHES_OF_4 = CostCurve({1: 1e-3, 4: 1e-3})
 
 INPUT_SIZE: Size = (24, 32)
 FOCAL_PX = 40.0
@@ -78,7 +91,7 @@ class ScriptedEngine:
     wait inside until `release`; `entered` counts them. `seen` is what the last call was given.
     """
 
-    def __init__(self, *, max_batch: int = 1, lanes: int = 1) -> None:
+    def __init__(self, *, max_batch: int = 1, lanes: int = 1, overlap: bool = False) -> None:
         self.fates: deque[Fate | None] = deque()
         self.entered = threading.Semaphore(0)
         self.seen = np.zeros((0, *INPUT_SIZE, 3), np.uint8)
@@ -94,6 +107,7 @@ class ScriptedEngine:
             max_batch=max_batch,
             outputs=("depth_m", "labels"),
             lanes=lanes,
+            overlap=overlap,
         )
         # One buffer for every call, as the contract allows: what outlives a call must be copied.
         self._depth_m = np.empty((max_batch, *INPUT_SIZE), np.float32)
@@ -272,6 +286,40 @@ def total(telemetry: Telemetry, name: str, **labels: str) -> float:
     )
 
 
+def serve_model(
+    engine: ScriptedEngine, dispatch: Dispatch, telemetry: Telemetry, curve: CostCurve = NO_COST
+) -> ServedModel:
+    """A model whose lanes are not started yet."""
+    lanes = Lanes(engine, curve, dispatch, telemetry)
+    return ServedModel(dispatch.card, engine, dispatch, lanes)
+
+
+def new_service(
+    models: Models,
+    telemetry: Telemetry,
+    *,
+    limits: Limits | None = None,
+    ready: Callable[[], bool] = lambda: True,
+) -> Service:
+    return Service(
+        models=models,
+        description=Description(
+            server_version="1.2.3",
+            models=tuple(model.info for model in models),
+            depth_encodings=tuple(DepthEncoding),
+            image_encodings=tuple(ImageEncoding),
+            limits=limits or Limits(),
+            engine="scripted",
+            device="none",
+            precision="f32",
+        ),
+        telemetry=telemetry,
+        ready=ready,
+        predict_timeout_s=PATIENCE_S,
+        slow_reader_s=PATIENCE_S,
+    )
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
@@ -288,8 +336,13 @@ def telemetry() -> Iterator[WatchedTelemetry]:
 
 @pytest.fixture
 def new_dispatch(telemetry: Telemetry, clock: FakeClock) -> Callable[..., Dispatch]:
-    """Makes a dispatch on the fake clock; keywords are limits."""
-    return lambda **limits: Dispatch(CARD, Limits(**limits), telemetry, clock)
+    """Makes a dispatch on the fake clock for an engine of this cost; keywords are bounds."""
+
+    def make(curve: CostCurve = NO_COST, **bounds: int) -> Dispatch:
+        scheduler = Scheduler(Bounds(**bounds), curve)
+        return Dispatch(CARD, Limits(), scheduler, telemetry, clock=clock)
+
+    return make
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from fathom.values import (
     Skipped,
     SkipReason,
 )
+from server.core.batcher import CostCurve
 from server.core.scheduler import Ticket
 from server.dispatch import Dispatch
 from server.telemetry import Telemetry
@@ -35,17 +36,17 @@ def inbox() -> Inbox:
     return Inbox()
 
 
-def take(dispatch: Dispatch, most: int = 1) -> list[Ticket]:
+def take(dispatch: Dispatch) -> list[Ticket]:
     """A batch, where one waits: with none this would block, so that is checked first."""
     assert dispatch.waiting
-    tickets = dispatch.take(most)
+    tickets = dispatch.take()
     assert tickets is not None
     return tickets
 
 
-def compute(dispatch: Dispatch, most: int = 1) -> list[int]:
+def compute(dispatch: Dispatch) -> list[int]:
     """One batch as a lane does it; the numbers of its frames."""
-    tickets = take(dispatch, most)
+    tickets = take(dispatch)
     for ticket in tickets:
         dispatch.settle(ticket, depth(ticket.frame.seq))
     return [ticket.frame.seq for ticket in tickets]
@@ -144,9 +145,9 @@ def test_a_frames_own_deadline_comes_before_its_streams(
 
 
 def test_the_measured_cost_predicts_what_would_be_late(
-    dispatch: Dispatch, clock: FakeClock, inbox: Inbox
+    new_dispatch: Callable[..., Dispatch], clock: FakeClock, inbox: Inbox
 ) -> None:
-    dispatch.cost(0.5)
+    dispatch = new_dispatch(CostCurve({1: 0.5}))
     stream = dispatch.open(ALL, inbox)
     dispatch.offer(stream, frame(1, deadline_s=0.4))
     dispatch.offer(stream, frame(2))
@@ -154,6 +155,59 @@ def test_the_measured_cost_predicts_what_would_be_late(
     skipped = inbox.answers[0]
     assert isinstance(skipped, Skipped) and skipped.reason is SkipReason.PREDICTED_LATE
     assert clock.now_s == 100.0
+
+
+def test_a_deadline_that_falls_due_while_a_frame_waits_is_told_then(
+    dispatch: Dispatch, clock: FakeClock, inbox: Inbox
+) -> None:
+    """Not when a lane comes free: there may be none for long."""
+    stream = dispatch.open(ALL, inbox)
+    for seq, deadline_s in ((1, 1.0), (2, None), (3, 3.0)):
+        dispatch.offer(stream, frame(seq, deadline_s=deadline_s))
+    clock.advance(2.0)
+    dispatch.expire()
+    assert inbox.seqs == [1] and kinds(inbox.answers) == ["Skipped"]
+    assert [compute(dispatch), compute(dispatch)] == [[2], [3]]
+
+
+def test_depth_that_a_slow_reader_leaves_lying_is_bounded(
+    new_dispatch: Callable[..., Dispatch], inbox: Inbox
+) -> None:
+    """Each depth here weighs two bytes: past the window a `latest` stream gets skips."""
+    dispatch = new_dispatch(window_bytes=4)
+    stream = dispatch.open(LATEST, inbox)
+    for seq in (1, 2):
+        dispatch.offer(stream, frame(seq))
+        compute(dispatch)
+    dispatch.offer(stream, frame(3))
+    assert dispatch.waiting == 0
+    skipped = inbox.answers[-1]
+    assert isinstance(skipped, Skipped) and skipped.reason is SkipReason.SLOW_READER
+    dispatch.handed_over(stream, 2)
+    dispatch.offer(stream, frame(4))
+    assert compute(dispatch) == [4]
+    assert kinds(inbox.answers) == ["EncodedDepth", "EncodedDepth", "Skipped", "EncodedDepth"]
+
+
+def test_one_client_cannot_take_the_place_of_all(
+    new_dispatch: Callable[..., Dispatch], inbox: Inbox
+) -> None:
+    dispatch = new_dispatch(streams_per_client=1)
+    dispatch.open(ALL, inbox, "greedy")
+    with pytest.raises(FathomError) as refused:
+        dispatch.open(ALL, inbox, "greedy")
+    assert refused.value.code is Code.QUEUE_FULL
+    dispatch.open(ALL, inbox, "modest")
+
+
+def test_an_urgent_stream_goes_first(dispatch: Dispatch) -> None:
+    slow, urgent = Inbox(), Inbox()
+    streams = [dispatch.open(ALL, slow), dispatch.open(OpenStream(priority=1), urgent)]
+    for stream in streams:
+        dispatch.offer(stream, frame(1))
+    compute(dispatch)
+    assert (len(slow.answers), len(urgent.answers)) == (0, 1)
+    compute(dispatch)
 
 
 def test_capture_times_follow_the_age_that_the_sender_states(
@@ -200,7 +254,7 @@ def test_stopping_skips_what_waits_finishes_what_runs_and_takes_no_more(
     assert kinds(inbox.answers) == ["EncodedDepth", "Skipped", "Skipped", "Skipped"]
     reasons = {answer.reason for answer in inbox.answers if isinstance(answer, Skipped)}
     assert reasons == {SkipReason.SHUTDOWN}
-    assert dispatch.take(1) is None
+    assert dispatch.take() is None
     with pytest.raises(FathomError) as refused:
         dispatch.open(ALL, inbox)
     assert refused.value.code is Code.SHUTTING_DOWN
@@ -210,7 +264,7 @@ def test_a_lane_that_waits_wakes_for_a_frame_and_goes_home_at_the_end(
     dispatch: Dispatch, inbox: Inbox
 ) -> None:
     def lane() -> None:
-        while (tickets := dispatch.take(1)) is not None:
+        while (tickets := dispatch.take()) is not None:
             for ticket in tickets:
                 dispatch.settle(ticket, depth(ticket.frame.seq))
 
@@ -239,7 +293,7 @@ def test_streams_past_the_limit_are_refused_until_one_closes(
 def test_a_stream_that_takes_everything_is_full_at_its_bound(
     new_dispatch: Callable[..., Dispatch], inbox: Inbox
 ) -> None:
-    dispatch = new_dispatch(waiting_frames=2)
+    dispatch = new_dispatch(queue_frames=2)
     stream = dispatch.open(ALL, inbox)
     rooms = []
     for seq in (1, 2):
@@ -252,16 +306,9 @@ def test_a_stream_that_takes_everything_is_full_at_its_bound(
     compute(dispatch)
 
 
-@pytest.mark.parametrize(
-    "opening",
-    [OpenStream(options=Options(smoothing=0.5)), OpenStream(priority=2)],
-    ids=["smoothing", "priority"],
-)
-def test_what_is_not_built_yet_is_refused_by_name(
-    dispatch: Dispatch, inbox: Inbox, opening: OpenStream
-) -> None:
+def test_what_is_not_built_yet_is_refused_by_name(dispatch: Dispatch, inbox: Inbox) -> None:
     with pytest.raises(FathomError) as refused:
-        dispatch.open(opening, inbox)
+        dispatch.open(OpenStream(options=Options(smoothing=0.5)), inbox)
     assert refused.value.code is Code.NOT_AVAILABLE
     assert dispatch.streams == 0
 

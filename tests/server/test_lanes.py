@@ -21,12 +21,15 @@ from fathom.values import (
     Skipped,
     SkipReason,
 )
+from server.core.batcher import CostCurve
 from server.dispatch import Dispatch
 from server.engines.engine import EngineFault, Outputs
 from server.lanes import Lanes
 from server.telemetry import Telemetry
 from tests.server.conftest import (
+    BATCHES_OF_4,
     INPUT_SIZE,
+    NO_COST,
     PATIENCE_S,
     PICTURE,
     Inbox,
@@ -43,10 +46,12 @@ ALL = OpenStream(policy=Policy.ALL)
 class Server:
     """An engine, its lanes, and one stream that takes everything."""
 
-    def __init__(self, engine: ScriptedEngine, dispatch: Dispatch, telemetry: Telemetry) -> None:
+    def __init__(
+        self, engine: ScriptedEngine, curve: CostCurve, dispatch: Dispatch, telemetry: Telemetry
+    ) -> None:
         self.engine = engine
         self.dispatch = dispatch
-        self.lanes = Lanes(engine, dispatch, telemetry)
+        self.lanes = Lanes(engine, curve, dispatch, telemetry)
         self.inbox = Inbox()
         self.stream = dispatch.open(ALL, self.inbox)
         self._sent = 0
@@ -69,15 +74,21 @@ class Server:
         assert self.lanes.join(PATIENCE_S)
 
 
-@pytest.fixture
+@pytest.fixture(params=[False, True], ids=["in turn", "overlapping"])
 def serve(
-    new_dispatch: Callable[..., Dispatch], telemetry: Telemetry
+    request: pytest.FixtureRequest, new_dispatch: Callable[..., Dispatch], telemetry: Telemetry
 ) -> Iterator[Callable[..., Server]]:
-    """Starts lanes over a scripted engine; keywords are the engine's. All stop with the test."""
-    servers: list[Server] = []
+    """Starts lanes over a scripted engine; keywords are the engine's. All stop with the test.
 
-    def start(**spec: int) -> Server:
-        servers.append(Server(ScriptedEngine(**spec), new_dispatch(), telemetry))
+    What holds of lanes that do one thing after the other holds of those that decode ahead.
+    """
+    servers: list[Server] = []
+    overlap: bool = request.param
+
+    def start(*, max_batch: int = 1, lanes: int = 1) -> Server:
+        engine = ScriptedEngine(max_batch=max_batch, lanes=lanes, overlap=overlap)
+        curve = BATCHES_OF_4 if max_batch == 4 else NO_COST
+        servers.append(Server(engine, curve, new_dispatch(curve), telemetry))
         servers[-1].lanes.start()
         return servers[-1]
 
@@ -189,16 +200,18 @@ def test_a_large_answer_is_not_overwritten_by_the_frame_after_it(
 
 
 def test_a_stop_finishes_what_runs_and_skips_what_waits(serve: Callable[..., Server]) -> None:
+    """Of five frames one computes, and one may have been taken ahead of it."""
     server = serve()
     server.engine.hold()
-    server.send(None, None, None)
+    server.send(*[None] * 5)
     server.engine.wait_entered()
     server.stop()
-    first, *others = server.inbox.wait(3)
+    first, second, *others = server.inbox.wait(5)
     assert isinstance(first, EncodedDepth)
-    assert [each.reason for each in others if isinstance(each, Skipped)] == [
-        SkipReason.SHUTDOWN
-    ] * 2
+    assert isinstance(second, EncodedDepth | Skipped)
+    assert [type(each) for each in others] == [Skipped] * 3
+    reasons = {each.reason for each in server.inbox.answers if isinstance(each, Skipped)}
+    assert reasons == {SkipReason.SHUTDOWN}
 
 
 def test_a_lane_that_does_not_come_home_is_told(serve: Callable[..., Server]) -> None:
@@ -207,7 +220,7 @@ def test_a_lane_that_does_not_come_home_is_told(serve: Callable[..., Server]) ->
     server.send(None)
     server.engine.wait_entered()
     server.dispatch.stop()
-    assert not server.lanes.join(0.01)
+    assert not server.lanes.join(0.001)
 
 
 def test_busy_lanes_are_counted(serve: Callable[..., Server], telemetry: Telemetry) -> None:
@@ -233,11 +246,3 @@ def test_a_client_that_leaves_while_its_frame_is_computed_harms_nobody(
     server.engine.release()
     assert isinstance(server.answer(), EncodedDepth)
     assert gone.answers == []
-
-
-def test_warm_up_runs_every_lane_with_the_sizes_it_will_see(
-    dispatch: Dispatch, telemetry: Telemetry
-) -> None:
-    engine = ScriptedEngine(max_batch=4, lanes=2)
-    Lanes(engine, dispatch, telemetry).warm_up()
-    assert {(4, 0), (1, 0), (4, 1), (1, 1)} <= set(engine.calls)

@@ -26,7 +26,7 @@ from fathom.values import (
 )
 from server.core.scheduler import Ticket
 from server.engines.engine import EngineFault, Outputs
-from server.pipeline import Pipeline, engine_failed, finish
+from server.pipeline import Inferred, Pipeline, engine_failed, finish
 from tests.server.conftest import (
     CARD,
     FOCAL_PX,
@@ -52,9 +52,14 @@ def engine() -> ScriptedEngine:
 
 def answer(engine: ScriptedEngine, asked: Ticket) -> EncodedDepth:
     """One frame through a lane."""
-    [inferred], refused = Pipeline(engine, 0).infer([asked], 0.0)
-    assert not refused
+    [inferred] = compute(Pipeline(engine, 0), asked)
     return finish(inferred, CARD)
+
+
+def compute(pipeline: Pipeline, *tickets: Ticket) -> list[Inferred]:
+    batch = pipeline.decode(list(tickets))
+    assert not batch.refused
+    return pipeline.infer(batch)
 
 
 def metres(encoded: EncodedDepth) -> F32:
@@ -152,8 +157,8 @@ def test_what_a_batch_before_left_in_the_buffer_is_painted_over(
     engine: ScriptedEngine, make: Callable[..., Image]
 ) -> None:
     pipeline = Pipeline(engine, 0)
-    pipeline.infer([ticket(image=png(np.full((48, 64, 3), 255, np.uint8)))], 0.0)
-    pipeline.infer([ticket(image=make(plain((48, 16))))], 0.0)
+    compute(pipeline, ticket(image=png(np.full((48, 64, 3), 255, np.uint8))))
+    compute(pipeline, ticket(image=make(plain((48, 16)))))
     [seen] = engine.seen
     assert (seen[:, :12] == PAD_RGB).all() and (seen[:, 20:] == PAD_RGB).all()
     assert np.abs(seen[:, 12:20].astype(int) - 128).max() <= 2  # JPEG rounds
@@ -215,7 +220,9 @@ def test_a_colour_picture_uses_the_map_and_range_that_were_asked_for(
 
 def test_a_broken_picture_fails_alone(engine: ScriptedEngine) -> None:
     tickets = [ticket(1), ticket(2, broken()), ticket(3, jpeg(plain((32, 64))))]
-    inferred, [refused] = Pipeline(engine, 0).infer(tickets, 0.0)
+    pipeline = Pipeline(engine, 0)
+    batch = pipeline.decode(tickets)
+    [refused], inferred = batch.refused, pipeline.infer(batch)
     assert refused.ticket is tickets[1]
     assert (refused.failed.seq, refused.failed.code) == (2, Code.BAD_IMAGE)
     assert [each.ticket.frame.seq for each in inferred] == [1, 3]
@@ -224,8 +231,10 @@ def test_a_broken_picture_fails_alone(engine: ScriptedEngine) -> None:
 
 
 def test_a_batch_of_broken_pictures_does_not_trouble_the_engine(engine: ScriptedEngine) -> None:
-    inferred, refused = Pipeline(engine, 0).infer([ticket(1, broken())], 0.0)
-    assert not inferred and len(refused) == 1 and not engine.calls
+    pipeline = Pipeline(engine, 0)
+    batch = pipeline.decode([ticket(1, broken())])
+    assert len(batch.refused) == 1
+    assert pipeline.infer(batch) == [] and not engine.calls
 
 
 def test_whatever_an_engine_throws_is_a_fault(engine: ScriptedEngine) -> None:
@@ -233,9 +242,8 @@ def test_whatever_an_engine_throws_is_a_fault(engine: ScriptedEngine) -> None:
     pipeline = Pipeline(engine, 0)
     for expected in ("known", "unknown"):
         with pytest.raises(EngineFault, match=expected):
-            pipeline.infer([ticket(1)], 0.0)
-    inferred, _ = pipeline.infer([ticket(1)], 0.0)
-    assert len(inferred) == 1
+            compute(pipeline, ticket(1))
+    assert len(compute(pipeline, ticket(1))) == 1
 
 
 def test_a_fault_is_told_without_its_insides() -> None:
@@ -252,17 +260,28 @@ def test_stages_are_timed_on_the_clock_that_was_given(clock: FakeClock) -> None:
             clock.advance(0.25)
             return super().infer(frames, lane)
 
-    pipeline = Pipeline(SlowEngine(), 0, clock)
-    [inferred], _ = pipeline.infer([ticket(arrived_s=99.0)], clock())
+    pipeline = Pipeline(SlowEngine(), 0, clock=clock)
+    [inferred] = compute(pipeline, ticket(arrived_s=99.0))
     assert (inferred.stages.wait_s, inferred.stages.infer_s) == (1.0, 0.25)
     encoded = finish(inferred, CARD, clock)
     assert encoded.stages == inferred.stages  # nothing else passed
 
 
+def test_a_batch_can_be_decoded_while_another_waits_to_be_computed(engine: ScriptedEngine) -> None:
+    pipeline = Pipeline(engine, 0, slots=2)
+    white, black = (png(np.full((48, 64, 3), level, np.uint8)) for level in (255, 0))
+    first, second = (
+        pipeline.decode([ticket(image=image)], slot) for slot, image in enumerate((white, black))
+    )
+    for batch, level in ((first, 255), (second, 0)):
+        pipeline.infer(batch)
+        assert (engine.seen == level).all()
+
+
 def test_a_detached_frame_outlives_the_engines_next_batch(engine: ScriptedEngine) -> None:
     pipeline = Pipeline(engine, 0)
-    [kept], _ = pipeline.infer([ticket(options=exact())], 0.0)
+    [kept] = compute(pipeline, ticket(options=exact()))
     kept = kept.detached()
     engine.fates.append(Outputs(np.full((1, *INPUT_SIZE), 99, np.float32)))
-    pipeline.infer([ticket()], 0.0)
+    compute(pipeline, ticket())
     assert np.array_equal(metres(finish(kept, CARD)), ramp())

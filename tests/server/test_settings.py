@@ -46,9 +46,9 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(file: Path)
 def test_every_setting_can_be_given_in_each_of_the_three_ways(name: str, file: Path) -> None:
     value = {"engine": "null", "precision": "f32", "log_level": "debug"}.get(name, "7")
     flag, variable = "--" + name.replace("_", "-"), "FATHOM_" + name.upper()
-    quote = "" if value == "7" and name not in {"host", "models"} else '"'
-    if name in {"model_repository", "cache_folder"}:
-        quote = '"'
+    quote = (
+        '"' if value != "7" or isinstance(Settings.model_fields[name].default, str | Path) else ""
+    )
     file.write_text(f"{name} = {quote}{value}{quote}\n")
     ways = [([flag, value], {}), ([], {variable: value}), ([], {})]
     nowhere = file.with_name("none.toml")
@@ -105,3 +105,17 @@ def test_limits_are_told_in_the_units_of_the_wire(file: Path) -> None:
     settings, _ = load(["--max-image-mib", "0.5", "--queue-frames", "3"], {}, file)
     assert settings.limits.image_bytes == 2**19
     assert settings.limits.waiting_frames == 3
+
+
+def test_weights_are_told_by_stream_name(file: Path) -> None:
+    settings, _ = load(["--stream-weights", "front=3,back door=0.5"], {}, file)
+    assert settings.weights == {"front": 3, "back door": 0.5}
+    assert load([], {}, file)[0].weights == {}
+
+
+@pytest.mark.parametrize("text", ["front", "front=", "front=much", "front=0", "front=nan"])
+def test_weights_that_are_none_are_refused(text: str, file: Path) -> None:
+    settings, _ = load(["--stream-weights", text], {}, file)
+    with pytest.raises(FathomError) as caught:
+        _ = settings.weights
+    assert caught.value.code is Code.BAD_SETTING and text in caught.value.got

@@ -9,18 +9,20 @@ import pytest
 from fathom import metrics
 from fathom.errors import Code, FathomError
 from fathom.values import (
-    EncodedDepth,
     Image,
     ImageEncoding,
+    Limits,
     OpenStream,
     Policy,
     ServerAnswer,
     Skipped,
+    SkipReason,
 )
+from server.core.scheduler import Bounds, Scheduler
 from server.dispatch import Dispatch
-from server.streams import Stream, predict
+from server.streams import Stream
 from server.telemetry import Telemetry
-from tests.server.conftest import PATIENCE_S, FakeClock, depth, frame, total
+from tests.server.conftest import CARD, NO_COST, PATIENCE_S, FakeClock, depth, frame, total
 
 T = TypeVar("T")
 ALL = OpenStream(policy=Policy.ALL)
@@ -42,7 +44,7 @@ async def everything(stream: Stream) -> list[ServerAnswer]:
 def compute(dispatch: Dispatch) -> None:
     """All that waits, as a lane would."""
     while dispatch.waiting:
-        for ticket in dispatch.take(8) or ():
+        for ticket in dispatch.take() or ():
             dispatch.settle(ticket, depth(ticket.frame.seq))
 
 
@@ -114,7 +116,7 @@ def test_only_depth_has_an_age_in_the_metrics(dispatch: Dispatch, telemetry: Tel
 def test_a_sender_is_held_at_the_bound_and_let_go_as_its_frames_are_taken(
     new_dispatch: Callable[..., Dispatch], telemetry: Telemetry
 ) -> None:
-    dispatch = new_dispatch(waiting_frames=2)
+    dispatch = new_dispatch(queue_frames=2)
     sent: list[int] = []
 
     async def main() -> list[ServerAnswer]:
@@ -143,8 +145,10 @@ def test_a_sender_is_held_at_the_bound_and_let_go_as_its_frames_are_taken(
 
 
 def test_a_reader_that_takes_nothing_holds_its_own_sender(
-    dispatch: Dispatch, telemetry: Telemetry
+    new_dispatch: Callable[..., Dispatch], telemetry: Telemetry
 ) -> None:
+    """Each depth here weighs two bytes, so the window holds five."""
+    dispatch = new_dispatch(window_bytes=10)
     sent: list[int] = []
 
     async def main() -> list[ServerAnswer]:
@@ -156,12 +160,11 @@ def test_a_reader_that_takes_nothing_holds_its_own_sender(
                 stream.offer(frame(seq))
                 sent.append(seq)
                 compute(dispatch)
-                await asyncio.sleep(0)  # as a door does, which reads the next frame
             stream.end()
 
         sender = asyncio.create_task(send())
-        await turns(300)
-        assert 1 <= len(sent) < 100
+        await turns()
+        assert sent == [1, 2, 3, 4, 5]
         answers = await everything(stream)
         await sender
         stream.close()
@@ -170,10 +173,49 @@ def test_a_reader_that_takes_nothing_holds_its_own_sender(
     assert [answer.seq for answer in run(main)] == list(range(1, 101))
 
 
+def test_skips_that_nobody_reads_are_bounded_too(dispatch: Dispatch, telemetry: Telemetry) -> None:
+    sent: list[int] = []
+
+    async def main() -> None:
+        stream = Stream(dispatch, OpenStream(), telemetry)
+
+        async def send() -> None:
+            for seq in range(1, 1001):
+                await stream.room()
+                stream.offer(frame(seq, NO_IMAGE))
+                sent.append(seq)
+
+        sender = asyncio.create_task(send())
+        await turns()
+        assert 1 < len(sent) < 1000
+        sender.cancel()
+        stream.close()
+
+    run(main)
+
+
+def test_a_deadline_is_told_when_it_falls_due_and_not_when_a_lane_comes_free(
+    telemetry: Telemetry,
+) -> None:
+    """On the real clock, for it is a timer of the loop: the answer comes though nobody computes."""
+    dispatch = Dispatch(CARD, Limits(), Scheduler(Bounds(), NO_COST), telemetry)
+
+    async def main() -> list[ServerAnswer]:
+        stream = Stream(dispatch, OpenStream(deadline_s=0.01), telemetry)
+        stream.offer(frame(1))
+        stream.end()
+        answers = await everything(stream)
+        stream.close()
+        return answers
+
+    [answer] = run(main)
+    assert isinstance(answer, Skipped) and answer.reason is SkipReason.DEADLINE
+
+
 def test_an_end_lets_a_held_sender_go(
     new_dispatch: Callable[..., Dispatch], telemetry: Telemetry
 ) -> None:
-    dispatch = new_dispatch(waiting_frames=1)
+    dispatch = new_dispatch(queue_frames=1)
 
     async def main() -> None:
         stream = Stream(dispatch, ALL, telemetry)
@@ -220,92 +262,3 @@ def test_a_stop_ends_in_answers_and_not_in_silence(
 
     answers = run(main)
     assert [type(answer) for answer in answers] == [Skipped, Skipped]
-
-
-def ask(dispatch: Dispatch, telemetry: Telemetry) -> EncodedDepth:
-    """`predict` with everything that waits computed as soon as it waits."""
-
-    async def main() -> EncodedDepth:
-        asked = asyncio.create_task(predict(dispatch, frame(0), ALL, telemetry, 5.0))
-        while not asked.done():
-            await turns()
-            compute(dispatch)
-        return await asked
-
-    return run(main)
-
-
-def test_one_picture_takes_the_path_of_a_streams_frames(
-    dispatch: Dispatch, telemetry: Telemetry
-) -> None:
-    assert ask(dispatch, telemetry).seq == 0
-    assert dispatch.streams == 0
-    assert total(telemetry, metrics.FRAMES, outcome="answered") == 1
-
-
-def test_what_one_picture_fails_with_is_raised(dispatch: Dispatch, telemetry: Telemetry) -> None:
-    with pytest.raises(FathomError) as refused:
-        run(lambda: predict(dispatch, frame(0, NO_IMAGE), ALL, telemetry, 5.0))
-    assert refused.value.code is Code.BAD_IMAGE
-    assert dispatch.streams == 0
-
-
-def test_a_picture_that_nobody_computes_is_given_up_and_counted(
-    dispatch: Dispatch, telemetry: Telemetry
-) -> None:
-    with pytest.raises(FathomError) as refused:
-        run(lambda: predict(dispatch, frame(0), ALL, telemetry, 0.01))
-    assert refused.value.code is Code.DEADLINE_PASSED
-    assert dispatch.streams == dispatch.waiting == 0
-    assert total(telemetry, metrics.FRAMES, reason=Code.CONNECTION_LOST) == 1
-
-
-def test_a_picture_that_would_be_late_is_told_so(dispatch: Dispatch, telemetry: Telemetry) -> None:
-    dispatch.cost(3.0)
-
-    async def main() -> EncodedDepth:
-        asked = asyncio.create_task(
-            predict(dispatch, frame(0, deadline_s=1.0), ALL, telemetry, 5.0)
-        )
-        await turns()
-        # The next frame is there so that taking does not wait for one.
-        stream = Stream(dispatch, ALL, telemetry)
-        stream.offer(frame(1))
-        compute(dispatch)
-        stream.close()
-        return await asked
-
-    with pytest.raises(FathomError) as refused:
-        run(main)
-    assert refused.value.code is Code.DEADLINE_PASSED
-
-
-def test_a_picture_that_waits_when_the_server_stops_is_told_so(
-    dispatch: Dispatch, telemetry: Telemetry
-) -> None:
-    async def main() -> EncodedDepth:
-        asked = asyncio.create_task(predict(dispatch, frame(0), ALL, telemetry, 5.0))
-        await turns()
-        dispatch.stop()
-        return await asked
-
-    with pytest.raises(FathomError) as refused:
-        run(main)
-    assert refused.value.code is Code.SHUTTING_DOWN
-
-
-def test_one_picture_too_many_is_refused(
-    new_dispatch: Callable[..., Dispatch], telemetry: Telemetry
-) -> None:
-    dispatch = new_dispatch(streams=1)
-
-    async def main() -> None:
-        stream = Stream(dispatch, ALL, telemetry)
-        try:
-            await predict(dispatch, frame(0), ALL, telemetry, 5.0)
-        finally:
-            stream.close()
-
-    with pytest.raises(FathomError) as refused:
-        run(main)
-    assert refused.value.code is Code.QUEUE_FULL

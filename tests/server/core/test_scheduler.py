@@ -1,6 +1,7 @@
 """Every frame offered has exactly one fate, in every schedule of calls."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,23 +19,36 @@ from hypothesis.stateful import (
 )
 
 from fathom.errors import Code, FathomError
-from fathom.values import Policy, SkipReason
-from server.core.scheduler import Scheduler, Ticket, Verdict
-from tests.server.conftest import ticket
+from fathom.values import Failed, Policy, Skipped, SkipReason
+from server.core.batcher import CostCurve
+from server.core.scheduler import Bounds, Scheduler, StreamTerms, Taken, Ticket, Verdict
+from tests.server.conftest import BATCHES_OF_4, NO_COST, ticket
 
-MAX_STREAMS = 3
-QUEUE_FRAMES = 4
+# Small enough for a schedule of forty calls to meet every one of them.
+FRAME_BYTES = ticket().waiting_bytes
+BOUNDS = Bounds(
+    streams=3,
+    streams_per_client=2,
+    queue_frames=4,
+    waiting_bytes=6 * FRAME_BYTES,
+    waiting_bytes_per_client=5 * FRAME_BYTES,
+    window_bytes=3,
+)
 
 
 @dataclass
 class Stream:
-    """What the test knows of a stream: its promise, and the frames it owes an answer."""
+    """What the test knows of a stream: its terms, and the frames it owes an answer."""
 
-    policy: Policy
-    every_n: int
+    terms: StreamTerms
     offered: int = 0
     waiting: list[int] = field(default_factory=list)
     last_taken: int = 0
+    unsent: int = 0
+
+    @property
+    def keeps_all(self) -> bool:
+        return self.terms.policy is Policy.ALL
 
 
 class Books(RuleBasedStateMachine):
@@ -44,68 +58,119 @@ class Books(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = Scheduler(max_streams=MAX_STREAMS, queue_frames=QUEUE_FRAMES)
+        self.scheduler = Scheduler(BOUNDS, BATCHES_OF_4)
         self.open: dict[int, Stream] = {}
         self.now_s = 100.0
         self.offered = 0
         self.fates: Counter[str] = Counter()
 
-    @rule(target=streams, policy=st.sampled_from(Policy), every_n=st.integers(1, 3))
-    def opens(self, policy: Policy, every_n: int) -> int | MultipleResults[int]:
-        if len(self.open) == MAX_STREAMS:
+    def of_client(self, client: str) -> list[Stream]:
+        return [known for known in self.open.values() if known.terms.client == client]
+
+    def waiting(self, streams: Iterable[Stream]) -> int:
+        return sum(len(known.waiting) for known in streams)
+
+    @rule(
+        target=streams,
+        terms=st.builds(
+            StreamTerms,
+            policy=st.sampled_from(Policy),
+            every_n=st.integers(1, 3),
+            client=st.sampled_from(["a", "b"]),
+            weight=st.sampled_from([0.5, 1.0, 3.0]),
+            urgent=st.booleans(),
+        ),
+    )
+    def opens(self, terms: StreamTerms) -> int | MultipleResults[int]:
+        full = len(self.open) == BOUNDS.streams
+        if full or len(self.of_client(terms.client)) == BOUNDS.streams_per_client:
             with pytest.raises(FathomError) as refused:
-                self.scheduler.open(policy, every_n)
+                self.scheduler.open(terms)
             assert refused.value.code is Code.QUEUE_FULL
             return multiple()
-        stream = self.scheduler.open(policy, every_n)
+        stream = self.scheduler.open(terms)
         assert stream not in self.open
-        self.open[stream] = Stream(policy, every_n)
+        self.open[stream] = Stream(terms)
         return stream
 
     @rule(stream=streams, left_s=st.none() | st.floats(0.0, 1.0))
     def offers(self, stream: int, left_s: float | None) -> None:
         known = self.open[stream]
         if not self.scheduler.has_room(stream):
-            assert known.policy is Policy.ALL and len(known.waiting) == QUEUE_FRAMES
+            assert known.keeps_all
             return
         known.offered += 1
         self.offered += 1
         seq = known.offered
         self.scheduler.admit(stream, seq)
         due_s = None if left_s is None else self.now_s + left_s
-        new = ticket(seq, stream=stream, arrived_s=self.now_s, due_s=due_s)
         known.waiting.append(seq)
+        new = ticket(seq, stream=stream, arrived_s=self.now_s, due_s=due_s)
         for verdict in self.scheduler.offer(new):
-            self.skipped(verdict)
-            if verdict.skipped.reason is SkipReason.POLICY:
-                assert known.policy is Policy.EVERY_N and (seq - 1) % known.every_n
-                assert verdict.skipped.seq == seq
-            else:
-                assert verdict.skipped.reason is SkipReason.SUPERSEDED
-                assert known.policy is not Policy.ALL
-                assert verdict.skipped.superseded_by == seq
+            self.given_up(verdict)
+            self.check_offer(known, verdict.answer, seq)
+
+    def check_offer(self, known: Stream, answer: Skipped | Failed, seq: int) -> None:
+        """A frame is given up on arrival for one of four reasons, each of which must hold."""
+        if isinstance(answer, Failed):
+            assert answer.code is Code.QUEUE_FULL and answer.seq == seq
+            mine = self.waiting(self.of_client(known.terms.client))
+            assert mine == 5 or self.waiting(self.open.values()) == 6
+        elif answer.reason is SkipReason.POLICY:
+            assert known.terms.policy is Policy.EVERY_N and (seq - 1) % known.terms.every_n
+            assert answer.seq == seq
+        elif answer.reason is SkipReason.SLOW_READER:
+            assert not known.keeps_all and known.unsent >= BOUNDS.window_bytes
+        else:
+            assert answer.reason is SkipReason.SUPERSEDED and not known.keeps_all
+            assert answer.superseded_by == seq
 
     @rule(seconds=st.floats(0.0, 0.5))
     def time_passes(self, seconds: float) -> None:
         self.now_s += seconds
 
-    @rule(most=st.integers(1, 4))
-    def takes(self, most: int) -> None:
-        taken = self.scheduler.take(most, self.now_s)
-        assert len(taken.tickets) <= most
+    @rule(free_lanes=st.integers(1, 3))
+    def takes(self, free_lanes: int) -> None:
+        waiting = self.waiting(self.open.values())
+        taken = self.scheduler.take(free_lanes, self.now_s)
+        assert len(taken.tickets) <= BATCHES_OF_4.largest
+        assert bool(taken.tickets or taken.verdicts) is bool(waiting)
         for verdict in taken.verdicts:
-            assert verdict.skipped.reason in {SkipReason.DEADLINE, SkipReason.PREDICTED_LATE}
+            assert isinstance(verdict.answer, Skipped)
             due_s = verdict.ticket.due_s
             assert due_s is not None
-            passed = self.now_s > due_s
-            assert passed is (verdict.skipped.reason is SkipReason.DEADLINE)
-            self.skipped(verdict)
+            late = self.now_s > due_s
+            reason = SkipReason.DEADLINE if late else SkipReason.PREDICTED_LATE
+            assert verdict.answer.reason is reason
+            self.given_up(verdict)
         for each in taken.tickets:
             assert each.due_s is None or self.now_s <= each.due_s
             self.settle(each, "taken")
             known = self.open[each.stream]
             assert each.frame.seq > known.last_taken
             known.last_taken = each.frame.seq
+
+    @rule()
+    def expires(self) -> None:
+        for verdict in self.scheduler.expire(self.now_s):
+            assert verdict.ticket.due_s is not None and verdict.ticket.due_s < self.now_s
+            assert isinstance(verdict.answer, Skipped)
+            assert verdict.answer.reason is SkipReason.DEADLINE
+            self.given_up(verdict)
+
+    @rule(stream=streams)
+    def an_answer_waits_for_its_reader(self, stream: int) -> None:
+        known = self.open[stream]
+        fits = self.scheduler.fits(stream, 1)
+        assert fits is (known.keeps_all or known.unsent < BOUNDS.window_bytes)
+        known.unsent += fits
+
+    @rule(stream=streams)
+    def a_reader_takes_an_answer(self, stream: int) -> None:
+        known = self.open[stream]
+        if known.unsent:
+            self.scheduler.handed_over(stream, 1)
+            known.unsent -= 1
 
     @rule(cost_s=st.floats(0.0, 1.0))
     def a_batch_is_done(self, cost_s: float) -> None:
@@ -115,8 +180,9 @@ class Books(RuleBasedStateMachine):
     @rule()
     def drains(self) -> None:
         for verdict in self.scheduler.drain(SkipReason.SHUTDOWN):
-            assert verdict.skipped.reason is SkipReason.SHUTDOWN
-            self.skipped(verdict)
+            assert isinstance(verdict.answer, Skipped)
+            assert verdict.answer.reason is SkipReason.SHUTDOWN
+            self.given_up(verdict)
         assert self.scheduler.waiting == 0
 
     @rule(stream=consumes(streams))
@@ -127,9 +193,9 @@ class Books(RuleBasedStateMachine):
         assert not self.open[stream].waiting
         del self.open[stream]
 
-    def skipped(self, verdict: Verdict) -> None:
-        assert verdict.skipped.seq == verdict.ticket.frame.seq
-        self.settle(verdict.ticket, "skipped")
+    def given_up(self, verdict: Verdict) -> None:
+        assert verdict.answer.seq == verdict.ticket.frame.seq
+        self.settle(verdict.ticket, "given up")
 
     def settle(self, settled: Ticket, fate: str) -> None:
         """One fate, and the first one: a second would not find the frame waiting."""
@@ -138,38 +204,46 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def every_frame_waits_or_has_one_fate(self) -> None:
-        waiting = sum(len(stream.waiting) for stream in self.open.values())
+        waiting = self.waiting(self.open.values())
         assert self.scheduler.waiting == waiting
         assert self.offered == waiting + self.fates.total()
 
     @invariant()
     def what_waits_is_bounded(self) -> None:
-        assert self.scheduler.streams == len(self.open) <= MAX_STREAMS
-        for stream in self.open.values():
-            bound = QUEUE_FRAMES if stream.policy is Policy.ALL else 1
-            assert len(stream.waiting) <= bound
+        assert self.scheduler.streams == len(self.open) <= BOUNDS.streams
+        assert self.scheduler.waiting * FRAME_BYTES <= BOUNDS.waiting_bytes
+        for client in ("a", "b"):
+            mine = self.waiting(self.of_client(client))
+            assert mine * FRAME_BYTES <= BOUNDS.waiting_bytes_per_client
+        for known in self.open.values():
+            assert len(known.waiting) <= (BOUNDS.queue_frames if known.keeps_all else 1)
 
 
 TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBooks.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 def opened(
-    policy: Policy, every_n: int = 1, *, streams: int = 1, queue_frames: int = 8
+    policy: Policy, every_n: int = 1, *, streams: int = 1, curve: CostCurve = NO_COST
 ) -> tuple[Scheduler, list[int]]:
-    scheduler = Scheduler(max_streams=streams, queue_frames=queue_frames)
-    return scheduler, [scheduler.open(policy, every_n) for _ in range(streams)]
+    scheduler = Scheduler(Bounds(streams=streams), curve)
+    terms = StreamTerms(policy=policy, every_n=every_n)
+    return scheduler, [scheduler.open(terms) for _ in range(streams)]
+
+
+def reasons(taken: Taken) -> list[SkipReason]:
+    return [v.answer.reason for v in taken.verdicts if isinstance(v.answer, Skipped)]
 
 
 def test_the_newest_frame_takes_the_slot_and_the_older_one_names_it() -> None:
     scheduler, [stream] = opened(Policy.LATEST)
     verdicts = [scheduler.offer(ticket(seq, stream=stream)) for seq in (1, 2, 3)]
     assert verdicts[0] == []
-    assert [[(v.skipped.seq, v.skipped.superseded_by) for v in each] for each in verdicts[1:]] == [
-        [(1, 2)],
-        [(2, 3)],
-    ]
-    assert [t.frame.seq for t in scheduler.take(9, 0.0).tickets] == [3]
+    for seq, [verdict] in zip((1, 2), verdicts[1:], strict=True):
+        assert verdict.answer == Skipped(
+            seq=seq, reason=SkipReason.SUPERSEDED, superseded_by=seq + 1
+        )
+    assert [t.frame.seq for t in scheduler.take(1, 0.0).tickets] == [3]
 
 
 @given(n=st.integers(1, 7), count=st.integers(1, 30))
@@ -179,24 +253,24 @@ def test_every_n_keeps_the_first_then_every_nth_after_it(n: int, count: int) -> 
     for seq in range(1, count + 1):
         verdicts = scheduler.offer(ticket(seq, stream=stream))
         taken = [t.frame.seq for t in scheduler.take(1, 0.0).tickets]
-        assert [v.skipped.seq for v in verdicts] == ([] if taken else [seq])
+        assert [v.answer.seq for v in verdicts] == ([] if taken else [seq])
         kept += taken
     assert kept == list(range(1, count + 1, n))
 
 
 @given(
     waiting=st.lists(st.integers(0, 5), min_size=1, max_size=5),
-    most=st.integers(1, 4),
+    curve=st.sampled_from([NO_COST, BATCHES_OF_4]),
 )
-def test_streams_take_turns(waiting: list[int], most: int) -> None:
+def test_streams_take_turns(waiting: list[int], curve: CostCurve) -> None:
     """Between two frames of a stream, every stream that waits has had exactly one."""
-    scheduler, streams = opened(Policy.ALL, streams=len(waiting))
+    scheduler, streams = opened(Policy.ALL, streams=len(waiting), curve=curve)
     for stream, count in zip(streams, waiting, strict=True):
         for seq in range(1, count + 1):
             scheduler.offer(ticket(seq, stream=stream))
     order: list[int] = []
     while scheduler.waiting:
-        order += [t.stream for t in scheduler.take(most, 0.0).tickets]
+        order += [t.stream for t in scheduler.take(1, 0.0).tickets]
     left = dict(zip(streams, waiting, strict=True))
     while order:
         turn = [stream for stream in streams if left[stream]]
@@ -217,7 +291,7 @@ def test_a_frame_past_its_deadline_is_skipped() -> None:
     scheduler, [stream] = opened(Policy.LATEST)
     scheduler.offer(ticket(1, stream=stream, due_s=5.0))
     taken = scheduler.take(1, 5.1)
-    assert [v.skipped.reason for v in taken.verdicts] == [SkipReason.DEADLINE]
+    assert reasons(taken) == [SkipReason.DEADLINE]
     assert not taken.tickets
 
 
@@ -225,18 +299,24 @@ def test_a_frame_past_its_deadline_is_skipped() -> None:
 def test_a_frame_that_would_be_late_is_skipped_before_work_is_spent_on_it(
     cost_s: float, *, late: bool
 ) -> None:
-    scheduler, [stream] = opened(Policy.LATEST)
-    scheduler.done(cost_s)
+    scheduler, [stream] = opened(Policy.LATEST, curve=CostCurve({1: cost_s}))
     scheduler.offer(ticket(1, stream=stream, due_s=10.5))
     taken = scheduler.take(1, 10.0)
-    reasons = [v.skipped.reason for v in taken.verdicts]
-    assert reasons == ([SkipReason.PREDICTED_LATE] if late else [])
+    assert reasons(taken) == ([SkipReason.PREDICTED_LATE] if late else [])
     assert len(taken.tickets) == (not late)
 
 
-def test_one_slow_batch_does_not_shut_a_stream_out_for_good() -> None:
+def test_what_batches_really_take_is_learned() -> None:
+    """Measured at nothing before anyone is served, and at one second each since."""
     scheduler, [stream] = opened(Policy.LATEST)
-    scheduler.done(2.0)
+    for _ in range(50):
+        scheduler.done(1.0)
+    scheduler.offer(ticket(1, stream=stream, due_s=0.9))
+    assert reasons(scheduler.take(1, 0.0)) == [SkipReason.PREDICTED_LATE]
+
+
+def test_one_slow_batch_does_not_shut_a_stream_out_for_good() -> None:
+    scheduler, [stream] = opened(Policy.LATEST, curve=CostCurve({1: 2.0}))
     for seq in range(1, 100):
         scheduler.offer(ticket(seq, stream=stream, due_s=0.5))
         if scheduler.take(1, 0.0).tickets:
@@ -272,7 +352,7 @@ def test_a_closed_stream_makes_room_for_another() -> None:
     scheduler, [stream] = opened(Policy.ALL)
     scheduler.offer(ticket(1, stream=stream))
     with pytest.raises(FathomError):
-        scheduler.open(Policy.ALL)
+        scheduler.open(StreamTerms())
     assert [t.frame.seq for t in scheduler.close(stream)] == [1]
-    assert scheduler.open(Policy.ALL) != stream
+    assert scheduler.open(StreamTerms()) != stream
     assert scheduler.take(1, 0.0).tickets == []

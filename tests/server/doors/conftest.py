@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,14 +10,24 @@ import grpc
 import httpx
 import pytest
 
+from fathom.card import Card
 from fathom.errors import Code, FathomError
-from fathom.values import DepthEncoding, Description, ImageEncoding, Limits
+from fathom.values import Limits
+from server.core.scheduler import Bounds, Scheduler
 from server.dispatch import Dispatch
 from server.doors.grpc import GrpcDoor
 from server.doors.http import build_app
-from server.lanes import Lanes
 from server.models import Models, ServedModel
-from tests.server.conftest import CARD, PATIENCE_S, ScriptedEngine, WatchedTelemetry
+from server.service import Service
+from tests.server.conftest import (
+    CARD,
+    NO_COST,
+    PATIENCE_S,
+    ScriptedEngine,
+    WatchedTelemetry,
+    new_service,
+    serve_model,
+)
 
 T = TypeVar("T")
 
@@ -32,23 +42,17 @@ class House:
         self.telemetry = telemetry
         self.engine = ScriptedEngine()
         self.ready = True
-        served = []
-        for card in (CARD, UNLABELLED):
-            dispatch = Dispatch(card, LIMITS, telemetry)
-            lanes = Lanes(self.engine, dispatch, telemetry)
-            lanes.start()
-            served.append(ServedModel(card, self.engine, dispatch, lanes))
-        self.models = Models(served)
-        self.description = Description(
-            server_version="1.2.3",
-            models=tuple(model.info for model in self.models),
-            depth_encodings=tuple(DepthEncoding),
-            image_encodings=tuple(ImageEncoding),
-            limits=LIMITS,
-            engine="scripted",
-            device="none",
-            precision="f32",
+        self.models = Models([self._model(card) for card in (CARD, UNLABELLED)])
+        for model in self.models:
+            model.lanes.start()
+        self.service = new_service(self.models, telemetry, limits=LIMITS, ready=lambda: self.ready)
+
+    def _model(self, card: Card) -> ServedModel:
+        scheduler = Scheduler(
+            Bounds(streams=LIMITS.streams, queue_frames=LIMITS.waiting_frames), NO_COST
         )
+        dispatch = Dispatch(card, LIMITS, scheduler, self.telemetry)
+        return serve_model(self.engine, dispatch, self.telemetry)
 
     @property
     def dispatch(self) -> Dispatch:
@@ -72,14 +76,8 @@ def house(telemetry: WatchedTelemetry) -> Iterator[House]:
 class Web:
     """The HTTP door, asked without a socket."""
 
-    def __init__(self, house: House, ready: Callable[[], bool] | None = None) -> None:
-        self._app = build_app(
-            house.models,
-            house.description,
-            house.telemetry,
-            ready=ready or (lambda: house.ready),
-            predict_timeout_s=PATIENCE_S,
-        )
+    def __init__(self, service: Service) -> None:
+        self._app = build_app(service)
 
     def ask(self, method: str, url: str, **request: object) -> httpx.Response:
         async def main() -> httpx.Response:
@@ -98,7 +96,7 @@ class Web:
 
 @pytest.fixture
 def web(house: House) -> Web:
-    return Web(house)
+    return Web(house.service)
 
 
 class Wire:
@@ -115,13 +113,7 @@ class Wire:
 
     def open_door(self, address: str) -> GrpcDoor:
         async def main() -> GrpcDoor:
-            door = GrpcDoor(
-                self._house.models,
-                self._house.description,
-                self._house.telemetry,
-                address=address,
-                predict_timeout_s=PATIENCE_S,
-            )
+            door = GrpcDoor(self._house.service, address=address)
             await door.start()
             return door
 
@@ -134,11 +126,16 @@ class Wire:
         self._run(self.door.set_ready(ready))
 
     def stop_door(self) -> None:
-        """As the server's end does it: what waits is skipped, then the door closes."""
-        for model in self._house.models:
-            model.dispatch.stop()
+        """As the server's end does it: what waits is skipped, streams end, then the door closes."""
         reason = FathomError(Code.SHUTTING_DOWN, expected="e", got="g", repair="r")
-        self._run(self.door.stop(reason, PATIENCE_S))
+
+        async def main() -> None:
+            for model in self._house.models:
+                model.dispatch.stop()
+            self._house.service.end_streams(reason)
+            await self.door.stop(PATIENCE_S)
+
+        self._run(main())
 
     def close(self) -> None:
         self.channel.close()

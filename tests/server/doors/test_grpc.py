@@ -370,7 +370,6 @@ def test_a_broken_rule_ends_the_stream_after_the_answers_it_owes(
         (pb.StreamRequest(frame=frame_to_wire(frame(1))), Code.BAD_SEQUENCE),
         (None, Code.BAD_SEQUENCE),
         (pb.StreamRequest(open=pb.Open(model="none")), Code.UNKNOWN_MODEL),
-        (pb.StreamRequest(open=pb.Open(priority=1)), Code.NOT_AVAILABLE),
         (pb.StreamRequest(open=pb.Open(options=pb.Options(smoothing=0.5))), Code.NOT_AVAILABLE),
         (
             pb.StreamRequest(
@@ -381,7 +380,7 @@ def test_a_broken_rule_ends_the_stream_after_the_answers_it_owes(
         (pb.StreamRequest(open=pb.Open(policy=pb.POLICY_EVERY_N)), Code.BAD_OPTION),
         (pb.StreamRequest(open=pb.Open(options=pb.Options(hfov_deg=500))), Code.BAD_OPTION),
     ],
-    ids=["no Open", "no word", "model", "priority", "smoothing", "labels", "every 0", "hfov"],
+    ids=["no Open", "no word", "model", "smoothing", "labels", "every 0", "hfov"],
 )
 def test_a_stream_that_cannot_open_is_refused(
     talk: Talk, first: pb.StreamRequest | None, code: Code

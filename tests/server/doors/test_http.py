@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from urllib.parse import urljoin
 
 import cv2
@@ -366,7 +367,7 @@ def test_a_bug_answers_500_without_its_insides(
     def explode() -> bool:
         raise RuntimeError(inside)
 
-    response = Web(house, ready=explode).get("/readyz")
+    response = Web(replace(house.service, ready=explode)).get("/readyz")
     problem(response, Code.INTERNAL)
     assert inside not in response.text and inside in caplog.text
 
