@@ -94,7 +94,9 @@ def decode(image: Image, header: Header) -> RGB:
         return _decode_raw(image, header)
     if header.encoding is ImageEncoding.JPEG:
         return turn_upright(_decode_jpeg(image.data, header.size), header.orientation)
-    if header.encoding is ImageEncoding.PNG and not png.is_whole(image.data):
+    if header.encoding is ImageEncoding.PNG and (
+        not png.is_whole(image.data) or png.is_bomb(image.data)
+    ):
         raise _broken(header.encoding)
     pixels = cv2.imdecode(np.frombuffer(image.data, np.uint8), _READ)
     if pixels is None:

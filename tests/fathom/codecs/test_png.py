@@ -1,4 +1,5 @@
 import struct
+import zlib
 from collections.abc import Mapping
 
 import cv2
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from fathom.codecs.depth import decode_depth
 from fathom.codecs.image import decode, inspect
-from fathom.codecs.png import is_whole
+from fathom.codecs.png import is_bomb, is_whole
 from fathom.errors import Code, FathomError
 from fathom.values import DepthEncoding, Image, ImageEncoding, Limits
 
@@ -64,3 +65,32 @@ def test_a_file_of_a_million_chunks_is_not_read_to_its_end(files: Files) -> None
     empty = struct.pack(">I4sI", 0, b"tEXt", 0)
     assert is_whole(data[:HEADER_BYTES] + empty * 1_000 + data[HEADER_BYTES:])
     assert not is_whole(data[:HEADER_BYTES] + empty * 1_000_000 + data[HEADER_BYTES:])
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(name + content)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+
+def png_with(raw: bytes, *, width: int, height: int, bits: int = 8, colour: int = 2) -> bytes:
+    """A PNG by hand whose data inflate to `raw`, whatever its header says."""
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    packed = zlib.compress(raw)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", packed), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(("bits", "colour", "pixel_bytes"), [(8, 2, 3), (16, 0, 2), (8, 6, 4)])
+def test_a_picture_is_no_bomb(bits: int, colour: int, pixel_bytes: int) -> None:
+    raw = (b"\0" + b"\0" * (20 * pixel_bytes)) * 10
+    assert not is_bomb(png_with(raw, width=20, height=10, bits=bits, colour=colour))
+
+
+def test_data_that_inflate_past_the_picture_never_reach_opencv() -> None:
+    # 20x10 pixels need 610 bytes; OpenCV would inflate all 50 MB of this.
+    bomb = png_with(bytes(50_000_000), width=20, height=10)
+    assert is_bomb(bomb)
+    image = Image(encoding=ImageEncoding.PNG, data=bomb)
+    with pytest.raises(FathomError) as error:
+        decode(image, inspect(image, Limits()))
+    assert error.value.code is Code.BAD_IMAGE
