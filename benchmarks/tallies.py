@@ -1,0 +1,135 @@
+"""When each camera's frames are due and what became of them. Knows no clock and no connection."""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fathom.geometry import F32
+
+ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Frame k is due `offset_s + k / fps` after the start, whatever the server does."""
+
+    fps: float
+    frames: int
+    offset_s: float = 0.0
+
+    def due_s(self, k: int) -> float:
+        return self.offset_s + k / self.fps
+
+
+def schedules(*, cameras: int, fps: float, seconds: float) -> list[Schedule]:
+    """Cameras of one rate, their first frames spread evenly over one frame's time."""
+    frames = round(fps * seconds)
+    return [Schedule(fps, frames, camera / (cameras * fps)) for camera in range(cameras)]
+
+
+@dataclass(slots=True)
+class Tally:
+    """One camera while it runs: four bytes a timing, so that ten minutes of many fit.
+
+    late_s   by how much each frame was handed to the connection after it was due
+    due_s    of each answer with depth: when its frame was due, from the start of the run
+    ages_s   and from then to receiving it
+    closing  the server's own counts, once it has closed the stream
+    """
+
+    sent: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    late_s: "array[float]" = field(default_factory=lambda: array("f"))
+    due_s: "array[float]" = field(default_factory=lambda: array("f"))
+    ages_s: "array[float]" = field(default_factory=lambda: array("f"))
+    closing: Mapping[str, int] = field(default_factory=dict)
+
+    def answered(self, due_s: float, age_s: float) -> None:
+        self.due_s.append(due_s)
+        self.ages_s.append(age_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Camera:
+    """One camera after the run; fields as in `Tally`."""
+
+    sent: int
+    outcomes: Mapping[str, int]
+    closing: Mapping[str, int]
+    late_s: F32
+    due_s: F32
+    ages_s: F32
+
+    @property
+    def answered(self) -> int:
+        return self.outcomes.get(ANSWERED, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """What all cameras got in one run, and what the generator itself cost.
+
+    seconds  that the cameras' schedules last
+    """
+
+    seconds: float
+    cpu_s: float
+    cameras: Sequence[Camera]
+
+    @property
+    def sent(self) -> int:
+        return sum(camera.sent for camera in self.cameras)
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        return dict(sum((Counter(camera.outcomes) for camera in self.cameras), Counter()))
+
+    @property
+    def closing(self) -> dict[str, int]:
+        return dict(sum((Counter(camera.closing) for camera in self.cameras), Counter()))
+
+    @property
+    def max_over_min(self) -> float:
+        """Fairness: answers of the camera that got most by those of the one that got fewest."""
+        answered = [camera.answered for camera in self.cameras]
+        return max(answered) / min(answered) if min(answered) else float("inf")
+
+    def answered_after(self, seconds: float) -> int:
+        """Answers that came so long after the start, within the schedules' time."""
+        return sum(
+            int(np.count_nonzero((came_s >= seconds) & (came_s < self.seconds)))
+            for came_s in (camera.due_s + camera.ages_s for camera in self.cameras)
+        )
+
+
+def write_run(path: Path, *, seconds: float, cpu_s: float, tallies: Sequence[Tally]) -> None:
+    """Leave a run where another process reads it."""
+    counts = [
+        {"sent": tally.sent, "outcomes": tally.outcomes, "closing": dict(tally.closing)}
+        for tally in tallies
+    ]
+    about = json.dumps({"seconds": seconds, "cpu_s": cpu_s, "cameras": counts})
+    timings = {
+        f"{name}_{i}": np.asarray(getattr(tally, name), np.float32)
+        for i, tally in enumerate(tallies)
+        for name in ("late_s", "due_s", "ages_s")
+    }
+    np.savez(path, about=np.array(about), **timings)  # type: ignore[arg-type]  # numpy/numpy#27151
+
+
+def read_run(path: Path) -> Run:
+    """What `write_run` left."""
+    with np.load(path) as file:
+        about = json.loads(str(file["about"]))
+        cameras = [
+            Camera(
+                **counts, **{name: file[f"{name}_{i}"] for name in ("late_s", "due_s", "ages_s")}
+            )
+            for i, counts in enumerate(about["cameras"])
+        ]
+    return Run(about["seconds"], about["cpu_s"], cameras)
