@@ -44,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_training(settings: TrainSettings) -> None:
     print(settings.model_dump_json(indent=2), file=sys.stderr)
-    print(train(settings, RECIPES[settings.recipe]))
+    recipe = RECIPES[settings.recipe]
+    if settings.lambda_kd is not None:
+        recipe = recipe.taught(settings.lambda_kd, unlabelled=settings.unlabelled is not None)
+    print(train(settings, recipe))
 
 
 def run_eval(settings: EvalSettings) -> None:

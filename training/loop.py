@@ -18,10 +18,9 @@ from fathom.errors import Code, FathomError
 from training.average import WeightAverage
 from training.checkpoint import Parts, Progress, resume_run, save_run
 from training.contact_sheet import write_contact_sheet
-from training.data.augment import Policy
-from training.data.loader import Loader
-from training.data.nyu import NyuFolder, without_border
+from training.data.nyu import NyuFolder
 from training.evaluation import evaluate
+from training.feed import feed
 from training.losses import Term, check_used
 from training.recipes.recipe import Recipe
 from training.settings import TrainSettings
@@ -33,7 +32,8 @@ LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
 SHEET_ROWS = 8
 # What may change when a run is resumed: where it lives, how fast it goes, and how long it will be
 # (time on a machine runs out; rates then follow the new length). Bits repeat if none of it does.
-MAY_CHANGE = {"data", "encoder_weights", "out", "resume", "threads", "epochs"}
+PATHS = {"data", "encoder_weights", "out", "teacher_weights", "teacher_cache", "unlabelled"}
+MAY_CHANGE = PATHS | {"resume", "threads", "epochs"}
 
 
 class Tally:
@@ -72,7 +72,7 @@ def train(settings: TrainSettings, recipe: Recipe) -> Path:
     average = WeightAverage(student, settings.ema_decay)
     parts = Parts(student=student, average=average.student, optimizer=optimizer)
     progress = start_or_resume(settings, parts)
-    loader = make_loader(settings, recipe, folder, student.spec)
+    loader = feed(settings, recipe, folder, student.spec)
     shown = [folder.read(id_) for id_ in spread(folder.ids(settings.val_part), SHEET_ROWS)]
     steps_in_all = settings.epochs * len(loader)
 
@@ -163,22 +163,6 @@ def start_or_resume(settings: TrainSettings, parts: Parts) -> Progress:
             repair="add --resume to go on with it, or give another --out",
         )
     return Progress()
-
-
-def make_loader(
-    settings: TrainSettings, recipe: Recipe, folder: NyuFolder, spec: StudentSpec
-) -> Loader:
-    labels = recipe.needs("labels")
-    return Loader(
-        samples=[
-            without_border(folder.read(id_, labels=labels)) for id_ in folder.ids(settings.fit_part)
-        ],
-        network_size=(spec.height_px, spec.width_px),
-        focal_px=spec.focal_px,
-        batch_size=settings.batch_size,
-        policy=Policy(),
-        seed=settings.seed,
-    )
 
 
 def finish_epoch(

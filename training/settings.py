@@ -21,6 +21,7 @@ from training.data.forms import FORMS
 from training.data.reader import ALL
 from training.evaluation import PROTOCOLS
 from training.recipes import RECIPES
+from training.teachers.choice import TEACHERS
 
 
 class FlagSettings(BaseSettings):
@@ -63,6 +64,25 @@ class TrainSettings(FlagSettings):
     resume: bool = Field(default=False, description="go on from OUT/last.safetensors")
     fit_part: str = Field("train_fit", description="list of pictures to fit on")
     val_part: str = Field("val", description="list of pictures to choose the best weights by")
+    teacher: str | None = Field(
+        None, description=f"one of: {', '.join(TEACHERS)}; none: no teacher"
+    )
+    teacher_weights: Path | None = Field(
+        None, description="folder with the published teachers' files, or the file of own and onnx"
+    )
+    teacher_cache: Path | None = Field(
+        None,
+        description="folder for its answers, which runs may share; none: OUT/taught",
+    )
+    unlabelled: Path | None = Field(
+        None, description="folder of pictures without depth for the teacher, taken as 4:3"
+    )
+    lambda_kd: float | None = Field(
+        None, ge=0, le=1, description="share of the loss towards the teacher; none: no teacher"
+    )
+    unlabelled_per_labelled: float | None = Field(
+        None, gt=0, description="unlabelled pictures for each labelled one, beside the batch"
+    )
     epochs: int = Field(60, ge=1, description="times every picture is seen")
     batch_size: int = Field(8, ge=2, description="pictures a step; BatchNorm needs two")
     encoder_lr: float = Field(3e-4, gt=0, description="peak rate of pretrained layers")

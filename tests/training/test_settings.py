@@ -39,7 +39,10 @@ def test_a_folder_that_is_not_there_fails_in_plain_words(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--recipe", "alchemy"], "expected recipe: .*one of supervised; got 'alchemy'"),
+        (
+            ["--recipe", "alchemy"],
+            "expected recipe: .*one of supervised, auxiliary-kd; got 'alchemy'",
+        ),
         (["--epochs", "0"], "expected epochs: .*greater than or equal to 1; got '0'"),
         (["--precision", "f8"], "expected precision: .*'bf16' or 'f32'"),
         (["--epoch", "3"], "got --epoch; did you mean --epochs?"),

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
 from fathom.errors import Code, FathomError
-from tests.training.fake_teacher import Ramp, pictures
+from tests.training.fake_teacher import Ramp, pictures, write_onnx
 from training.data.nyu import NyuFolder
 from training.evaluation import PROTOCOLS, mean_metrics, score
 from training.students.checkpoint import save_student
@@ -171,32 +169,6 @@ def test_an_own_student_in_metres_of_the_picture(checkpoint: Path) -> None:
     upright = pictures(1, 96, 72)
     box = teacher.student.network_size
     assert box == (64, 96) and teacher(upright).max() <= 12 * 48 / 96 + 1e-3
-
-
-def write_onnx(path: Path, *, as_bytes: bool) -> Path:
-    """Says the green channel: times 255 of floats, or as it is of bytes."""
-    if as_bytes:
-        shape, kind = [None, 24, 32, 3], TensorProto.UINT8
-        nodes = [
-            helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
-            helper.make_node("Gather", ["f", "one"], ["y"], axis=3),
-        ]
-    else:
-        shape, kind = [1, 3, 24, 32], TensorProto.FLOAT
-        nodes = [
-            helper.make_node("Gather", ["x", "one"], ["g"], axis=1),
-            helper.make_node("Mul", ["g", "scale"], ["y"]),
-        ]
-    given = helper.make_tensor_value_info("x", kind, shape)
-    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    constants = [
-        helper.make_tensor("one", TensorProto.INT64, [], [1]),
-        helper.make_tensor("scale", TensorProto.FLOAT, [], [255.0]),
-    ]
-    graph = helper.make_graph(nodes, "g", [given], [made], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, str(path))
-    return path
 
 
 @pytest.mark.parametrize("as_bytes", [True, False])

@@ -41,10 +41,14 @@ class Loader:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch; the same ones whenever it is asked for."""
+        for chosen in self.views(epoch):
+            yield collate(chosen, self.focal_px)
+
+    def views(self, epoch: int) -> Iterator[list[Sample]]:
+        """As `epoch`, before they are stacked."""
         order = np.random.default_rng((self.seed, epoch, 0)).permutation(len(self.samples))
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            chosen = [self.view(epoch, int(i)) for i in order[start : start + self.batch_size]]
-            yield collate(chosen, self.focal_px)
+            yield [self.view(epoch, int(i)) for i in order[start : start + self.batch_size]]
 
     def view(self, epoch: int, index: int) -> Sample:
         """How picture `index` looks in this epoch, whatever came before it."""

@@ -1,0 +1,131 @@
+"""A whole run with a teacher and unlabelled pictures, on tiny rooms, from the command."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fathom.errors import FathomError
+from tests.training.fake_teacher import write_onnx
+from training.__main__ import main
+from training.checkpoint import SETTINGS_KEY
+from training.data.nyu import NyuFolder
+from training.feed import attach, feed
+from training.loop import BEST, LAST, METRICS
+from training.recipes import RECIPES
+from training.settings import TrainSettings, parse
+from training.students.checkpoint import load_student, read_header, read_notes, save_student
+from training.students.student import Student, StudentSpec
+from training.teachers.cache import TargetCache
+from training.teachers.own import OwnStudent
+
+PARTS = ("truth", "teacher", "unlabelled")
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("teacher") / "best.safetensors"
+    spec = StudentSpec(height_px=64, width_px=96, focal_px=96 * 518.86 / 640)
+    save_student(path, spec, Student(spec).state_dict(), {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Square pictures, as Places squeezes them."""
+    root = tmp_path_factory.mktemp("places")
+    for number in range(5):
+        coarse = np.random.default_rng(number).integers(0, 256, (6, 6, 3)).astype(np.uint8)
+        image = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(root / f"kitchen_{number}.jpg"), image)
+    return root
+
+
+def words(data: Path, out: Path, *more: str) -> list[str]:
+    said = ["--recipe", "auxiliary-kd", "--data", str(data), "--out", str(out)]
+    return [*said, "--epochs", "1", "--batch-size", "2", "--threads", "1", *more]
+
+
+@pytest.mark.slow
+def test_a_run_from_the_command(
+    tiny_nyu: Path, teacher: Path, places: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with_teacher = ["--teacher", "own", "--teacher-weights", str(teacher)]
+    extra = ["--unlabelled", str(places), "--unlabelled-per-labelled", "0.5", "--lambda-kd", "0.25"]
+    assert main(words(tiny_nyu, out, *with_teacher, *extra)) == 0
+    told = json.loads((out / METRICS).read_text())
+    parts = [f"{base}_{part}" for base in ("silog", "log_gradient") for part in PARTS]
+    assert all(told[part] > 0 for part in parts)
+    assert load_student(out / BEST).spec.focal_px == pytest.approx(259.43)
+    notes = read_notes(out / BEST)
+    assert notes["settings"]["lambda_kd"] == 0.25  # type: ignore[index]
+    # Six pictures to fit on and five without depth were asked about, and no others.
+    assert len(list((out / "taught").rglob("*.npy"))) == 11
+    assert json.loads(read_header(out / LAST)[SETTINGS_KEY])["unlabelled_per_labelled"] == 0.5
+
+
+def test_the_preset_is_what_was_not_said(tiny_nyu: Path, tmp_path: Path) -> None:
+    settings = parse(TrainSettings, words(tiny_nyu, tmp_path, "--lambda-kd", "0.3")).with_preset()
+    assert (settings.lambda_kd, settings.unlabelled_per_labelled) == (0.3, 1.0)
+    assert settings.teacher == "ensemble"
+    plain = TrainSettings.model_validate({"data": tiny_nyu, "out": tmp_path}).with_preset()
+    assert (plain.teacher, plain.lambda_kd, plain.unlabelled_per_labelled) == (None, None, None)
+
+
+def test_supervised_becomes_taught_by_lambda_alone(
+    tiny_nyu: Path, teacher: Path, tmp_path: Path
+) -> None:
+    """Without unlabelled pictures there is no term for them, which would otherwise be an error."""
+    recipe = RECIPES["supervised"].taught(0.5, unlabelled=False)
+    assert [term.name for term in recipe.terms] == [
+        f"{base}_{part}" for base in ("silog", "log_gradient") for part in PARTS[:2]
+    ]
+    said = {"data": tiny_nyu, "out": tmp_path, "batch_size": 2, "teacher": "own"}
+    settings = TrainSettings.model_validate({**said, "teacher_weights": teacher})
+    batches = feed(settings, recipe, NyuFolder(tiny_nyu), StudentSpec())
+    batch = next(batches.epoch(0))
+    assert len(batches) == 3 and len(batch.frames) == 2 and batch.taught is not None
+
+
+def test_the_teacher_sees_the_whole_picture_and_metres_follow_its_camera(
+    tiny_nyu: Path, teacher: Path, tmp_path: Path
+) -> None:
+    own = OwnStudent(teacher)
+    sample = NyuFolder(tiny_nyu).read("0001")
+    taught = attach(TargetCache(own, tmp_path, shrink=1))(sample).taught
+    assert taught == pytest.approx(own(sample.image[None])[0], rel=2e-3)  # NYU's own camera
+    assert attach(None)(sample).taught is None
+
+
+@pytest.mark.parametrize(
+    ("recipe", "flags", "told"),
+    [
+        ("auxiliary-kd", [], "expected --teacher and --teacher-weights"),
+        ("supervised", ["--teacher", "own"], "add --lambda-kd 0.5"),
+        ("supervised", ["--unlabelled", "x"], "they would teach nothing"),
+    ],
+)
+def test_a_teacher_without_use_and_use_without_a_teacher(
+    tiny_nyu: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    recipe: str,
+    flags: list[str],
+    told: str,
+) -> None:
+    said = words(tiny_nyu, tmp_path / "run", *flags)
+    assert main([*said, "--recipe", recipe]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_teacher_in_another_unit(tiny_nyu: Path, tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "m.onnx", as_bytes=True)
+    said = {"data": tiny_nyu, "out": tmp_path, "teacher": "onnx-affine", "teacher_weights": path}
+    recipe = RECIPES["supervised"].taught(0.5, unlabelled=False)
+    with pytest.raises(FathomError, match="got onnx-affine, which is affine"):
+        feed(TrainSettings.model_validate(said), recipe, NyuFolder(tiny_nyu), StudentSpec())
