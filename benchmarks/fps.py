@@ -2,6 +2,8 @@
 
     python benchmarks/fps.py
     python benchmarks/fps.py --engine null --json benchmarks/results/fps_null.json
+    python benchmarks/fps.py --against-in-process --lanes 2
+    python benchmarks/fps.py --overhead
 
 model       the engine's `infer`, nothing else
 in server   decode, infer, finish and encode, without a connection
@@ -9,6 +11,9 @@ closed loop one gRPC stream from another process, N frames in flight
 open loop   one camera at a fixed rate; age counts from each frame's own time
 
 The client runs on the same cores as the server, as the figures say.
+
+--against-in-process  instead: one saturated stream against the same work without a server, in turns
+--overhead            instead: the null engine beside a bare gRPC echo of as many bytes, in turns
 """
 
 import argparse
@@ -23,15 +28,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 
+from benchmarks.against import against_in_process
 from benchmarks.cameras import Tally, closed_loop, open_loop
+from benchmarks.in_process import whole_path
+from benchmarks.overhead import overhead
 from benchmarks.pictures import camera_jpeg
 from benchmarks.results import FOLDER, Summary, write_result
 from benchmarks.serving import Serving, serving
-from fathom.codecs.image import inspect
-from fathom.values import Frame, Image, ImageEncoding, Limits, Options
-from server.core.scheduler import Ticket
-from server.models import ServedModel, open_models
-from server.pipeline import Pipeline, finish
+from server.models import open_models
 from server.settings import load
 from server.telemetry import Telemetry
 
@@ -42,17 +46,48 @@ def main(argv: list[str] | None = None) -> int:
     """Run all parts, print a table, write JSON."""
     arguments, server_arguments = _parser().parse_known_args(argv)
     load_before = os.getloadavg()
+    part, measure = (
+        ("fps_against_in_process", _against_in_process)
+        if arguments.against_in_process
+        else ("fps_overhead", _overhead)
+        if arguments.overhead
+        else ("fps", _all_parts)
+    )
+    path = arguments.json or FOLDER / f"{part}.json"
+    print(f"load average {load_before[0]:.2f}")
+    write_result(path, measure(arguments, server_arguments), load_before)
+    print(f"written to {path}")
+    return 0
+
+
+def _all_parts(arguments: argparse.Namespace, server_arguments: list[str]) -> dict[str, object]:
     picture = camera_jpeg()
-    print(f"640x480 JPEG of {len(picture) / 1e3:.0f} KB, load average {load_before[0]:.2f}")
+    print(f"640x480 JPEG of {len(picture) / 1e3:.0f} KB")
     figures: dict[str, object] = {"picture_bytes": len(picture)}
     figures |= _in_process(server_arguments, picture, arguments.frames)
     with serving(server_arguments) as server:
         figures |= _end_to_end(server, picture, arguments)
         figures["server_resident_mib"] = round(server.resident_mib, 1)
     print(f"server's resident memory {figures['server_resident_mib']} MiB")
-    write_result(arguments.json, figures, load_before)
-    print(f"written to {arguments.json}")
-    return 0
+    return figures
+
+
+def _against_in_process(
+    arguments: argparse.Namespace, server_arguments: list[str]
+) -> dict[str, object]:
+    figures = against_in_process(
+        server_arguments, camera_jpeg(), frames=arguments.frames, rounds=arguments.rounds
+    )
+    for name in ("fps", "best_in_process", "ratio", "ratio_of_rounds", "idle_cores"):
+        print(f"{name:<16} {figures[name]}")
+    return {"server_arguments": server_arguments} | figures
+
+
+def _overhead(arguments: argparse.Namespace, server_arguments: list[str]) -> dict[str, object]:
+    figures = overhead(server_arguments, frames=arguments.frames, rounds=arguments.rounds)
+    for name in ("p50_ms", "ratio_to_echo"):
+        print(f"{name:<14} {figures[name]}")
+    return {"server_arguments": server_arguments} | figures
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,10 +96,15 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="other options go to the server, for example --engine null --lanes 2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--frames", type=int, default=500, help="frames a part (%(default)s)")
     parser.add_argument("--seconds", type=float, default=10, help="of each open loop (%(default)s)")
-    parser.add_argument("--json", type=Path, default=FOLDER / "fps.json", help="where results go")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each (%(default)s)")
+    parser.add_argument("--json", type=Path, help=f"where results go, else in {FOLDER.name}/")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--against-in-process", action="store_true", help="see above")
+    instead.add_argument("--overhead", action="store_true", help="see above")
     return parser
 
 
@@ -76,32 +116,13 @@ def _in_process(server_arguments: list[str], picture: bytes, frames: int) -> dic
     parts: dict[str, object] = {"engine": spec.name, "precision": spec.precision}
     for name, call in (
         ("model", lambda: model.engine.infer(pixels, 0)),
-        ("in_server", _whole_path(model, picture)),
+        ("in_server", whole_path(model, picture)),
     ):
         summary = _time(call, frames)
         _print(name, summary, 1e3 / summary.mean_ms)
         parts[name] = asdict(summary) | {"fps": round(1e3 / summary.mean_ms, 1)}
     model.engine.close()
     return parts
-
-
-def _whole_path(model: ServedModel, picture: bytes) -> Callable[[], object]:
-    pipeline = Pipeline(model.engine, lane=0)
-    image = Image(encoding=ImageEncoding.JPEG, data=picture)
-
-    def run() -> object:
-        ticket = Ticket(
-            stream=0,
-            frame=Frame(seq=0, image=image),
-            header=inspect(image, Limits()),
-            options=Options(),
-            arrived_s=0.0,
-            due_s=None,
-        )
-        (inferred,) = pipeline.infer(pipeline.decode([ticket]))
-        return finish(inferred, model.card)
-
-    return run
 
 
 def _end_to_end(

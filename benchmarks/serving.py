@@ -32,10 +32,13 @@ class Serving:
     @property
     def cpu_s(self) -> float:
         """Processor time it has used so far, user and system."""
-        fields = (
-            Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-        )
-        return (int(fields[11]) + int(fields[12])) / 100
+        return cpu_s(self.pid)
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used so far, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
 
 
 @contextmanager
