@@ -338,9 +338,9 @@ def telemetry() -> Iterator[WatchedTelemetry]:
 def new_dispatch(telemetry: Telemetry, clock: FakeClock) -> Callable[..., Dispatch]:
     """Makes a dispatch on the fake clock for an engine of this cost; keywords are bounds."""
 
-    def make(curve: CostCurve = NO_COST, **bounds: int) -> Dispatch:
+    def make(curve: CostCurve = NO_COST, card: Card = CARD, **bounds: int) -> Dispatch:
         scheduler = Scheduler(Bounds(**bounds), curve)
-        return Dispatch(CARD, Limits(), scheduler, telemetry, clock=clock)
+        return Dispatch(card, Limits(), scheduler, telemetry, clock=clock)
 
     return make
 

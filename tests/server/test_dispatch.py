@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -24,7 +25,7 @@ from server.core.batcher import CostCurve
 from server.core.scheduler import Ticket
 from server.dispatch import Dispatch
 from server.telemetry import Telemetry
-from tests.server.conftest import PATIENCE_S, FakeClock, Inbox, depth, frame, total
+from tests.server.conftest import CARD, PATIENCE_S, FakeClock, Inbox, depth, frame, total
 
 ALL = OpenStream(policy=Policy.ALL)
 LATEST = OpenStream(policy=Policy.LATEST)
@@ -306,9 +307,12 @@ def test_a_stream_that_takes_everything_is_full_at_its_bound(
     compute(dispatch)
 
 
-def test_what_is_not_built_yet_is_refused_by_name(dispatch: Dispatch, inbox: Inbox) -> None:
+def test_what_the_model_does_not_give_is_refused_by_name(
+    new_dispatch: Callable[..., Dispatch], inbox: Inbox
+) -> None:
+    dispatch = new_dispatch(card=replace(CARD, outputs=("depth_m",)))
     with pytest.raises(FathomError) as refused:
-        dispatch.open(OpenStream(options=Options(smoothing=0.5)), inbox)
+        dispatch.open(OpenStream(options=Options(labels=LabelEncoding.RAW8)), inbox)
     assert refused.value.code is Code.NOT_AVAILABLE
     assert dispatch.streams == 0
 

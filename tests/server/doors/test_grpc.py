@@ -152,7 +152,6 @@ def test_an_age_without_end_is_no_bug(stub: DepthStub) -> None:
             Code.IMAGE_TOO_LARGE,
         ),
         (request(model="none"), Code.UNKNOWN_MODEL),
-        (request(options=Options(smoothing=0.5)), Code.NOT_AVAILABLE),
         (request(options=Options(labels=LabelEncoding.RAW8), model="plain"), Code.NOT_AVAILABLE),
         (
             pb.PredictRequest(
@@ -170,7 +169,7 @@ def test_an_age_without_end_is_no_bug(stub: DepthStub) -> None:
     ],
     ids=[
         *("empty", "no image", "broken", "nothing", "raw too short", "pixels", "bytes"),
-        *("model", "smoothing", "labels", "focal zero", "encoding"),
+        *("model", "labels", "focal zero", "encoding"),
     ],
 )
 def test_a_question_that_cannot_be_answered_is_refused(
@@ -370,7 +369,6 @@ def test_a_broken_rule_ends_the_stream_after_the_answers_it_owes(
         (pb.StreamRequest(frame=frame_to_wire(frame(1))), Code.BAD_SEQUENCE),
         (None, Code.BAD_SEQUENCE),
         (pb.StreamRequest(open=pb.Open(model="none")), Code.UNKNOWN_MODEL),
-        (pb.StreamRequest(open=pb.Open(options=pb.Options(smoothing=0.5))), Code.NOT_AVAILABLE),
         (
             pb.StreamRequest(
                 open=pb.Open(model="plain", options=pb.Options(labels=pb.LABEL_ENCODING_RAW8))
@@ -380,7 +378,7 @@ def test_a_broken_rule_ends_the_stream_after_the_answers_it_owes(
         (pb.StreamRequest(open=pb.Open(policy=pb.POLICY_EVERY_N)), Code.BAD_OPTION),
         (pb.StreamRequest(open=pb.Open(options=pb.Options(hfov_deg=500))), Code.BAD_OPTION),
     ],
-    ids=["no Open", "no word", "model", "smoothing", "labels", "every 0", "hfov"],
+    ids=["no Open", "no word", "model", "labels", "every 0", "hfov"],
 )
 def test_a_stream_that_cannot_open_is_refused(
     talk: Talk, first: pb.StreamRequest | None, code: Code
