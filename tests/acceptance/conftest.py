@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 # Bounds on waiting for a process, far above what it takes: they end a hang and time nothing.
 READY_S = 60.0
-STOP_S = 20.0
+STOP_S = 45.0
 
 _READY = re.compile(r"server\.ready http=(\S+) grpc=(\S+)")
 
