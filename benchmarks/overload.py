@@ -47,26 +47,18 @@ def main(argv: list[str] | None = None) -> int:
     """Run all loads; print tables, write JSON and a picture. Returns 1 if sums do not agree."""
     arguments, server_arguments = _parser().parse_known_args(argv)
     load_before = os.getloadavg()
-    loads: list[float | None] = [float(load) for load in arguments.load.split(",")]
-    settable = "--engine=null" in _joined(server_arguments) and not any(
-        option.startswith("--null-cost-ms") for option in server_arguments
-    )
-    if arguments.fps is not None and not settable:
-        loads = [None]
-    measured = []
-    for load in loads:
-        more = []
-        if arguments.fps is not None and load is not None:
-            more = [f"--null-cost-ms={1e3 * load / (arguments.cameras * arguments.fps):.4f}"]
-        measured.append(_measure(arguments, [*server_arguments, *more], load))
+    measured, told = [], []
+    for load, more in plans(arguments, server_arguments):
+        told.append([*server_arguments, *more])
+        measured.append(_measure(arguments, told[-1], load))
         print(table(measured[-1]), flush=True)
     top_ms = highest(line.y for one in measured for line in chart(one).lines)
     write_png(arguments.picture, grid([chart(one, top_ms) for one in measured]))
-    result = {
-        "server_arguments": server_arguments,
-        "runs": [figures(one) for one in measured],
-    }
-    write_result(arguments.json, result, load_before)
+    runs = [
+        {"server_arguments": to_server} | figures(one)
+        for to_server, one in zip(told, measured, strict=True)
+    ]
+    write_result(arguments.json, {"runs": runs}, load_before)
     print(f"\nwritten to {arguments.json} and {arguments.picture}")
     return 0 if all(one.sums_agree for one in measured) else 1
 
@@ -91,8 +83,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def plans(
+    arguments: argparse.Namespace, server_arguments: Sequence[str]
+) -> list[tuple[float, list[str]]]:
+    """Each load with what the server needs to be told for it, see the top of this file."""
+    loads = [float(load) for load in arguments.load.split(",")]
+    if arguments.fps is None:
+        return [(load, []) for load in loads]
+    given = " ".join(server_arguments).replace("=", " ")
+    if "--engine null" not in given or "--null-cost-ms" in given:
+        return [(loads[0], [])]
+    frame_ms = 1e3 / (arguments.cameras * arguments.fps)
+    return [(load, [f"--null-cost-ms={load * frame_ms:.4f}"]) for load in loads]
+
+
 def _measure(
-    arguments: argparse.Namespace, server_arguments: Sequence[str], load: float | None
+    arguments: argparse.Namespace, server_arguments: Sequence[str], load: float
 ) -> Measured:
     cameras = arguments.cameras
     jpeg = camera_jpeg(picture_size(arguments.picture_size))
@@ -101,7 +107,7 @@ def _measure(
         closed = _generate(server, arguments, seconds, f"--in-flight={_IN_FLIGHT}")
         settled_s = _SETTLING * seconds
         capacity_fps = closed.answered_after(settled_s) / (seconds - settled_s)
-        fps = arguments.fps or (load or 1.0) * capacity_fps / cameras
+        fps = arguments.fps or load * capacity_fps / cameras
         frames_before, cpu_before_s, load_before = read_frames(server), server.cpu_s, _load()
         with MemoryWatch(server) as memory:
             run = _generate(server, arguments, arguments.seconds, f"--fps={fps}")
@@ -128,11 +134,6 @@ def _generate(server: Serving, arguments: argparse.Namespace, seconds: float, pa
         root = Path(__file__).parent.parent
         subprocess.run(command, cwd=root, check=True, timeout=seconds + _PATIENCE_S)
         return read_run(out)
-
-
-def _joined(arguments: Sequence[str]) -> str:
-    """Arguments with each value behind its name: `--engine null` as `--engine=null`."""
-    return " ".join(arguments).replace("--engine null", "--engine=null")
 
 
 def _load() -> float:

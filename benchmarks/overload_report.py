@@ -96,9 +96,9 @@ def figures(measured: Measured) -> Figures:
             "settled_after_s": measured.settled_s,
             "growth": round(growth_mib(measured.memory, measured.settled_s), 2),
             "slope_per_10_min": round(slope_mib(measured.memory, measured.settled_s), 2),
-            "samples_s_mib": [
-                f"{at_s:.0f} {mib:.1f}" for at_s, mib in thinned(measured.memory, _SAMPLES)
-            ],
+            "at_second": {
+                f"{at_s:.0f}": round(mib, 1) for at_s, mib in thinned(measured.memory, _SAMPLES)
+            },
         },
         "server_cores": round(measured.server_cpu_s / run.seconds, 2),
         "generator_cores": round(run.cpu_s / run.seconds, 2),
@@ -163,7 +163,7 @@ def chart(measured: Measured, y_top: float = 0.0) -> Chart:
     ]
     return Chart(
         title=f"{measured.load:.2g} x capacity: {len(run.cameras)} cameras x "
-        f"{measured.fps:.1f} frames/s",
+        f"{measured.fps:.3g} frames/s",
         x_label="time, s",
         y_label=f"worst age in each {edges[1]:g} s, ms",
         lines=lines,

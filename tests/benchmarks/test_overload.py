@@ -1,5 +1,6 @@
 """Overload's arithmetic by hand: schedules, tallies, fairness, memory's slope. No server runs."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.generator import picture_size
+from benchmarks.overload import plans
 from benchmarks.overload_report import Measured, ages, chart, figures, table
 from benchmarks.tallies import Run, Schedule, Tally, read_run, schedules, write_run
 from benchmarks.watch import frames_by_outcome, growth_mib, slope_mib, thinned
@@ -177,3 +179,25 @@ def test_frames_of_a_metrics_page_by_outcome() -> None:
 
 def test_picture_sizes_are_width_first() -> None:
     assert picture_size("640x480") == (480, 640)
+
+
+def asked(*, load: str, fps: float | None) -> argparse.Namespace:
+    return argparse.Namespace(cameras=16, load=load, fps=fps)
+
+
+@pytest.mark.parametrize("engine", [["--engine=null"], ["--engine", "null"]])
+def test_a_load_of_given_cameras_sets_the_null_engines_cost(engine: list[str]) -> None:
+    """480 frames/s come every 2.0833 ms: an engine of twice that does half of them."""
+    assert plans(asked(load="2,4", fps=30), engine) == [
+        (2, ["--null-cost-ms=4.1667"]),
+        (4, ["--null-cost-ms=8.3333"]),
+    ]
+
+
+@pytest.mark.parametrize("server", [[], ["--lanes=2"], ["--engine=null", "--null-cost-ms=30"]])
+def test_given_cameras_run_once_where_the_cost_is_not_ours_to_set(server: list[str]) -> None:
+    assert plans(asked(load="2,4", fps=30), server) == [(2, [])]
+
+
+def test_loads_alone_leave_the_server_as_it_is() -> None:
+    assert plans(asked(load="0.5,1", fps=None), ["--engine=null"]) == [(0.5, []), (1, [])]
