@@ -1,6 +1,7 @@
 """Train a student, score one, or look at a data set.
 
     python -m training --recipe supervised --data NYU --encoder-weights WEIGHTS --out runs/NAME
+    python -m training --recipe auxiliary-kd --teacher-weights FOLDER --unlabelled PICTURES ...
     python -m training eval --checkpoint runs/NAME/best.safetensors --data NYU --split val
     python -m training check-data FOLDER
 
@@ -14,9 +15,11 @@ from collections.abc import Sequence
 import torch
 
 from fathom.errors import Code, FathomError
-from training.data.check import check
+from training.data.check import check, some
 from training.data.forms import FORMS, recognise
 from training.data.nyu import NyuFolder
+from training.data.reader import ALL
+from training.data.scale import compare_scale
 from training.evaluation import PROTOCOLS, as_table, evaluate
 from training.loop import train
 from training.recipes import RECIPES
@@ -66,7 +69,11 @@ def run_eval(settings: EvalSettings) -> None:
 def run_check(settings: CheckSettings) -> int:
     form = settings.form or recognise(settings.folder)
     print(f"{settings.folder}: {FORMS[form].what} (form {form})")
-    findings = check(FORMS[form].open(settings.folder), settings.part)
+    reader = FORMS[form].open(settings.folder)
+    findings = list(check(reader, settings.part))
+    if settings.like is not None:
+        other = FORMS[recognise(settings.like)].open(settings.like)
+        findings.append(compare_scale(some(reader, settings.part), some(other, ALL)))
     for finding in findings:
         print(f"{finding.level:>8}: {finding.text}")
     return int(any(finding.level == "wrong" for finding in findings))

@@ -143,6 +143,7 @@ class CheckSettings(FlagSettings):
     part: str = Field(
         ALL, description="list of pictures to look at; all, where a form has no lists"
     )
+    like: Path | None = Field(None, description="another data set, to compare the scale of scenes")
 
     @field_validator("form")
     @classmethod

@@ -185,6 +185,7 @@ def test_nyu_sync(tmp_path: Path) -> None:
     listed = tmp_path / "train.txt"
     listed.write_text("/kitchen_0028b/rgb_00045.jpg /kitchen_0028b/sync_depth_00045.png 518.8579\n")
     folder = ListedFolder(tmp_path, tmp_path, [listed], NYU_SYNC)
+    assert folder.ids("all") == folder.ids("train")
     sample = folder.read(folder.ids("train")[0])
     assert sample.depth_m[0, :2].tolist() == pytest.approx([0, 0.6])
     assert (sample.focal_px, sample.scene) == (518.8579, "kitchen_0028b")
@@ -335,3 +336,8 @@ def test_real_unlabelled_pictures(real_data: Path) -> None:
     ids = folder.ids("all")
     assert len(ids) == 4800
     assert folder.read(ids[17]).image.shape == (240, 320, 3)
+
+
+def test_no_lists(tmp_path: Path) -> None:
+    with pytest.raises(FathomError, match=r"list files .*; got no \.txt file"):
+        ListedFolder(tmp_path, tmp_path, [], KITTI_EIGEN)

@@ -198,22 +198,22 @@ def test_an_unknown_teacher(tmp_path: Path) -> None:
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "delta1"), [("meter", 0.70), ("pruned", 0.62), ("ensemble", 0.7)])
+@pytest.mark.parametrize(("name", "delta1"), [("meter", 0.70), ("pruned", 0.62)])
 def test_real_teachers_on_real_pictures(real_data: Path, name: str, delta1: float) -> None:
-    """On 109 pictures their deltas are 0.793, 0.733 and 0.808, their scale right within 2.5 %."""
+    """On 109 pictures their deltas are 0.793 and 0.733, their scale right within 2.5 %."""
     weights = Path(os.environ.get("DEPTH_WEIGHTS", real_data / "weights"))
     if not (weights / "meter_xxs_nyu.safetensors").is_file():
         pytest.skip(f"no teachers in {weights}; set DEPTH_WEIGHTS to the folder that holds them")
     teacher: Teacher = open_teacher(name, weights)
     folder, protocol = NyuFolder(real_data / "nyuv2"), PROTOCOLS["nyu-eigen"]
     rows, ratios = [], []
-    for id_ in folder.ids("test")[6::160]:
+    for id_ in folder.ids("test")[6::200]:
         sample = folder.read(id_)
         depth_m = teacher(sample.image[None])[0][::2, ::2]
         counted = protocol.mask(sample.depth_m)
         rows.append(score(depth_m, sample, protocol, id_))
         ratios.append(np.median(sample.depth_m[counted] / depth_m[counted]))
-    assert len(rows) == 5
+    assert len(rows) == 4
     assert mean_metrics(rows).delta1 > delta1
     assert 0.85 < float(np.median(ratios)) < 1.15
 
@@ -230,7 +230,7 @@ def test_real_meter_needs_its_frame(real_data: Path) -> None:
     folder = NyuFolder(real_data / "nyuv2")
     painted: list[float] = []
     bare: list[float] = []
-    for id_ in folder.ids("test")[6::160]:
+    for id_ in folder.ids("test")[6::200]:
         sample = folder.read(id_)
         inside = np.ascontiguousarray(sample.image[7:474, 7:632])
         truth_m = sample.depth_m[4:237, 4:316]

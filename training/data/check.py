@@ -30,16 +30,30 @@ def check(reader: Reader, part: str = ALL) -> Sequence[Finding]:
     try:
         ids = reader.ids(part)
     except FathomError as error:
-        return [Finding("wrong", str(error))]
+        return [Finding("wrong", in_words(error))]
     findings, samples = [Finding("right", f"{len(ids)} pictures in part {part}")], []
-    for id_ in ids[:: max(1, len(ids) // LOOKED_AT)][:LOOKED_AT]:
+    for id_ in spread(ids):
         try:
             samples.append(reader.read(id_))
         except FathomError as error:
-            findings.append(Finding("wrong", f"{id_}: {error}"))
+            findings.append(Finding("wrong", f"{id_}: {in_words(error)}"))
         except KeyError:
             findings.append(Finding("wrong", f"{id_}: listed, but not in the data set's table"))
     return [*findings, *(f for look in (sizes, depth, border, labels) for f in look(samples))]
+
+
+def some(reader: Reader, part: str = ALL) -> Iterator[Sample]:
+    """The pictures that are looked at."""
+    return (reader.read(id_) for id_ in spread(reader.ids(part)))
+
+
+def spread(ids: Sequence[str]) -> Sequence[str]:
+    """A few at even distance: neighbours show the same scene."""
+    return ids[:: max(1, len(ids) // LOOKED_AT)][:LOOKED_AT]
+
+
+def in_words(error: FathomError) -> str:
+    return str(error).removeprefix(f"{error.code}: ")
 
 
 def sizes(samples: Sequence[Sample]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from fathom.errors import Code, FathomError
 from fathom.geometry import FocalLength
 from training.data.pictures import read_depth_16, read_image
-from training.data.reader import choose
+from training.data.reader import ALL, choose
 from training.data.rgbd_folder import measured
 from training.data.sample import Sample
 from training.data.unlabelled import without_depth
@@ -56,10 +56,18 @@ class ListedFolder:
     """
 
     def __init__(self, images: Path, depths: Path, lists: Sequence[Path], form: ListForm) -> None:
+        if not lists:
+            raise FathomError(
+                Code.BAD_DATA,
+                expected=f"list files with PICTURE DEPTH FOCAL_PX a line in {images}",
+                got="no .txt file",
+                repair="put the published lists beside the pictures",
+            )
         self.images, self.depths, self.form = images, depths, form
         parts = {path.stem: parse(path) for path in lists}
         self.parts: dict[str, Sequence[str]] = {k: list(rows) for k, rows in parts.items()}
         self.rows = {id_: row for rows in parts.values() for id_, row in rows.items()}
+        self.parts[ALL] = list(self.rows)
 
     def ids(self, part: str) -> Sequence[str]:
         return choose(part, self.parts, self.images)

@@ -15,7 +15,8 @@ from training.terms.ssim import ssim_loss
 
 @dataclass(frozen=True, slots=True)
 class PatchKd:
-    """What is taught is disparity (0.1 m over depth) out of `patch_target`, NaN where not covered.
+    """What is taught is disparity (0.1 m over depth) out of `patch_target`, NaN where not covered:
+    made in the step from the student's own frozen answer, so no camera comes in between.
 
     Both parts are means over covered pixels; the published second part divides by 128 once where
     the area of a patch is meant.
