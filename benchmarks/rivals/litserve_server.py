@@ -2,8 +2,8 @@
 
 Raw bytes in and out instead of its usual JSON or form, ZeroMQ for the answers (`fast_queue`, which
 its documentation advises past 100 requests a second), one worker because the engine takes both
-cores and two were measured to serve less, no batches because on a CPU they gain nothing. Its request queue is unbounded; a request
-older than its default of 30 s is answered 504.
+cores and two were measured to serve less, no batches because on a CPU they gain nothing. Its
+request queue is unbounded; a request older than its default of 30 s is answered 504.
 """
 
 import argparse
