@@ -34,6 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     except FathomError as error:
         print(f"server: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("server: interrupted before it was ready", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -178,6 +178,10 @@ async def _read_frames(context: Any, stream: Stream) -> None:
         stream.end(error)
     except aio.UsageError:
         stream.end()  # the call is over; the handler learns it by itself
+    except Exception:  # noqa: BLE001
+        # A bug here must not leave the stream waiting for frames that nobody reads.
+        _log.exception("grpc.reader failed")
+        stream.end(FathomError.internal())
 
 
 def _take_in(stream: Stream, message: pb.Frame) -> None:

@@ -228,6 +228,20 @@ class _PageFiles(StaticFiles):
 
 def _options(query: PredictQuery) -> Options:
     camera: Camera | None = None
+    if query.fx is not None and query.hfov is not None:
+        raise FathomError(
+            Code.BAD_OPTION,
+            expected="fx or hfov",
+            got="both",
+            repair="leave one out: each says what the lens is",
+        )
+    if query.labels is not None and query.format is not Format.JSON:
+        raise FathomError(
+            Code.BAD_OPTION,
+            expected="labels with format=json",
+            got=f"format={query.format}",
+            repair="add format=json, or leave labels out",
+        )
     if query.fx is not None:
         camera = FocalLength(query.fx)
     elif query.hfov is not None:

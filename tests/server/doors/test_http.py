@@ -266,6 +266,8 @@ def test_the_page_leads_nowhere_else(web: Web, path: str) -> None:
         ({"fx": "nan"}, Code.BAD_OPTION, "focal"),
         ({"fx": "wide"}, Code.BAD_OPTION, "fx"),
         ({"hfov": 180}, Code.BAD_OPTION, "field of view"),
+        ({"hfov": 60, "fx": 300}, Code.BAD_OPTION, "fx or hfov"),
+        ({"labels": "raw8", "format": "png16"}, Code.BAD_OPTION, "format=json"),
         ({"labels": "gif"}, Code.BAD_OPTION, "labels"),
         ({"fromat": "npy"}, Code.BAD_OPTION, "fromat"),
         ({"model": "none"}, Code.UNKNOWN_MODEL, "ramp"),
