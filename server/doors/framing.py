@@ -21,7 +21,7 @@ LENGTH_BYTES = 4
 # Generous for names and numbers; what is longer is no header.
 HEADER_BYTES = 64 * 2**10
 _DEPTH_STARTS_AT = 8
-_FINISH = {"finish": {}}
+_FINISH: dict[str, Any] = {"finish": {}}
 _SHOWN = 80  # of what was not understood
 
 

@@ -6,10 +6,15 @@ const SAMPLE = 100_000;
 export class DepthMap {
   constructor({ values, height, width }) {
     Object.assign(this, { values, height, width });
-    // Quantiles come from a sample: sorting every pixel of a big photo would hold the page up.
-    const stride = Math.max(1, Math.floor(values.length / SAMPLE));
-    const sample = values.filter((metres, i) => i % stride === 0 && Number.isFinite(metres));
-    this.sorted = sample.sort();
+  }
+
+  /** Answered distances, nearest first: every one of a small map, a sample of a big one. */
+  get sorted() {
+    // When first asked for, as a live picture has no time for it; and a sample, as sorting every
+    // pixel of a big photo would hold the page up.
+    const stride = Math.max(1, Math.floor(this.values.length / SAMPLE));
+    const sampled = (metres, i) => i % stride === 0 && Number.isFinite(metres);
+    return (this.sortedOnce ??= this.values.filter(sampled).sort());
   }
 
   /** Metres at u (0 left .. 1 right), v (0 top .. 1 bottom): the pixel that covers the point. */

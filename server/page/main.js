@@ -1,10 +1,11 @@
-// Ties the page together: a photo comes in, its depth is asked for and shown. Knows no pixel.
+// Ties the page together: a photo or a camera comes in, its depth is shown. Knows no pixel.
 
 import { fetchDepth, fetchFile, fetchModels } from "./api.js";
 import { DepthMap, hfovDeg } from "./depth.js";
 import { Legend } from "./legend.js";
+import { Live } from "./live.js";
 import { Problem } from "./problem.js";
-import { View, metresText } from "./view.js";
+import { View } from "./view.js";
 
 const LARGE_PHOTO_PX = 4e6; // above this the map on the page is of the network's size: 16 MB a map is enough
 const SPOKEN_AFTER_MS = 400; // the probe is read out once it rests
@@ -17,9 +18,17 @@ let photo; // the file in view
 let photoSize; // {width, height}, upright; undefined if only the server can decode it
 let asking; // AbortController of the question in the air
 let speaking; // timer of the spoken read-out
+let spokenPlace; // and the place it is of
 
 const view = new View(document, showReading);
 const legend = new Legend(document, (range) => view.recolour(range));
+const live = new Live(document, {
+  view,
+  legend,
+  options: chosen,
+  onStart: clearForCamera,
+  onProblem: showProblem,
+});
 
 // ---- a photo comes in
 
@@ -38,8 +47,10 @@ async function take(file) {
     return;
   }
   if (incoming !== file) return;
+  live.stop();
   asking?.abort();
   photo = copy;
+  $("photo-name").textContent = "Photo";
   photoSize = undefined;
   const chosenByButton = $("drop").contains(document.activeElement);
   document.body.dataset.state = "photo";
@@ -71,7 +82,22 @@ function notAPhoto(got) {
   });
 }
 
+/** The camera takes the pictures' place; the photo is forgotten. */
+function clearForCamera() {
+  hideProblem();
+  asking?.abort();
+  incoming = photo = photoSize = undefined;
+  if (document.body.dataset.state !== "live") view.clearDepth();
+  document.body.dataset.state = "live";
+  $("result").setAttribute("aria-busy", "false");
+  $("panels").hidden = false;
+  $("photo-name").textContent = "Camera";
+  for (const note of ["photo-note", "depth-note"]) $(note).textContent = "";
+  $("depth-note").classList.remove("holes");
+}
+
 async function measure() {
+  if (live.running && $("hfov").checkValidity()) live.reopen();
   if (!photo || !$("hfov").checkValidity()) {
     $("hfov").reportValidity();
     return;
@@ -152,8 +178,11 @@ function showReading({ u, v, metres }) {
     $("where").textContent = `pixel ${x}, ${y}`;
   }
   legend.point(metres);
+  const place = `${u} ${v}`;
+  if (live.running && place === spokenPlace) return; // every frame has new metres there
+  spokenPlace = place;
   clearTimeout(speaking);
-  speaking = setTimeout(() => ($("spoken").textContent = metresText(metres)), SPOKEN_AFTER_MS);
+  speaking = setTimeout(() => ($("spoken").textContent = $("metres").textContent + (known ? " m" : "")), SPOKEN_AFTER_MS);
 }
 
 // ---- problems
@@ -222,6 +251,12 @@ async function download(button) {
 
 for (const button of document.querySelectorAll("[data-pick]")) {
   button.addEventListener("click", () => $(button.dataset.pick).click());
+}
+for (const button of document.querySelectorAll("[data-live]")) {
+  button.addEventListener("click", () => {
+    live.start();
+    $("live-toggle").focus(); // the button that was pressed is gone
+  });
 }
 for (const input of [$("file"), $("camera")]) {
   input.addEventListener("change", () => {

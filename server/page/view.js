@@ -41,20 +41,34 @@ export class View {
     this.clearDepth();
   }
 
+  /** A camera's picture and its depth, at once; the probe stays and reads the new metres. */
+  showPair(bitmap, map, range) {
+    if (this.photo.width !== bitmap.width || this.photo.height !== bitmap.height) {
+      this.photo.width = bitmap.width;
+      this.photo.height = bitmap.height;
+      this.#shape(bitmap.width, bitmap.height);
+    }
+    this.photo.getContext("2d").drawImage(bitmap, 0, 0);
+    this.pair.dataset.photo = "shown";
+    this.showDepth(map, range);
+  }
+
   clearDepth() {
     this.map = undefined;
     this.probe = { u: 0.5, v: 0.5 };
     this.pair.dataset.depth = "none";
-    this.depth.width = this.depth.width; // assigning the width wipes a canvas
+    this.pixels = undefined; // the next map sets the canvas's size, which wipes it
   }
 
   showDepth(map, range) {
     this.map = map;
-    this.depth.width = map.width;
-    this.depth.height = map.height;
+    if (this.pixels?.width !== map.width || this.pixels?.height !== map.height) {
+      this.depth.width = map.width;
+      this.depth.height = map.height;
+      this.pixels = new ImageData(map.width, map.height);
+    }
     if (this.pair.dataset.photo === "none") this.#shape(map.width, map.height);
     this.pair.dataset.depth = "shown";
-    this.pixels = new ImageData(map.width, map.height);
     this.recolour(range);
     this.moveProbe(this.probe);
   }

@@ -432,6 +432,8 @@ def test_a_client_that_leaves_takes_its_stream_with_it(how: str, port: Port, hou
             bare.sendall(b"\x82\xfe\xff\xff" + bytes(100))  # 65535 bytes announced
         case "in mid-header":
             bare.sendall(b"\x82")
+        case _:
+            raise AssertionError(how)
     bare.close()
     port.wait_no_streams()
     house.engine.release()

@@ -1,0 +1,195 @@
+// The live camera on the page: camera to server, depth to canvas, figures beside it. Knows no wire.
+
+import { DepthMap } from "./depth.js";
+import { Meter } from "./meter.js";
+import { Problem } from "./problem.js";
+import { Session } from "./session.js";
+import { Webcam } from "./webcam.js";
+import { metresOf } from "./wire.js";
+
+const FIGURES_EVERY_MS = 500; // figures that change faster cannot be read
+
+/** `host` is {view, legend, options(), onStart(), onProblem(problem)}. */
+export class Live {
+  constructor(root, host) {
+    this.$ = (id) => root.getElementById(id);
+    this.host = host;
+    this.webcam = new Webcam(this.$("video"), () => this.#cameraGone());
+    this.wanted = 0; // counts starts and stops: what an older one awaited is stale
+    this.$("live-toggle").addEventListener("click", () => (this.running ? this.stop() : this.start()));
+    this.$("live-camera").addEventListener("change", () => this.start());
+    root.addEventListener("visibilitychange", () => {
+      if (root.hidden && this.running) this.stop("Stopped, because this page was hidden.");
+    });
+  }
+
+  async start() {
+    this.stop();
+    const mine = (this.wanted += 1);
+    this.running = true;
+    this.host.onStart();
+    this.#say("Asking for the camera…");
+    this.#toggle();
+    let deviceId;
+    try {
+      deviceId = await this.webcam.start(this.$("live-camera").value);
+    } catch (problem) {
+      if (mine !== this.wanted) return;
+      this.stop("The camera is off.");
+      this.host.onProblem(problem);
+      return;
+    }
+    if (mine !== this.wanted) {
+      if (!this.running) this.webcam.stop();
+      return;
+    }
+    this.meter = new Meter();
+    this.#open();
+    this.#watch(mine);
+    this.timer = setInterval(() => this.#showFigures(), FIGURES_EVERY_MS);
+    await this.#listCameras(deviceId);
+  }
+
+  /** Camera off, stream closed; the last picture stays. */
+  stop(note = "The camera is off.") {
+    this.wanted += 1;
+    if (!this.running) return;
+    this.running = false;
+    this.webcam.stop();
+    this.session?.stop();
+    this.session = undefined;
+    clearInterval(this.timer);
+    this.newest?.bitmap.close();
+    this.newest = undefined;
+    this.#say(note);
+    this.#toggle();
+    if (this.meter) this.#showFigures();
+  }
+
+  /** Ask again with the options as they are now. */
+  reopen() {
+    if (!this.session) return;
+    this.session.stop();
+    this.#open();
+  }
+
+  #open() {
+    const { model, hfov } = this.host.options();
+    const camera = hfov ? { hfov_deg: Number(hfov) } : {};
+    const options = { depth_encoding: "DEPTH_ENCODING_U16_MM", ...camera };
+    this.session = new Session({
+      connect: () => new WebSocket(new URL("stream", location.href.replace(/^http/, "ws"))),
+      opening: { model, stream_name: "page", policy: "POLICY_LATEST", options },
+      on: {
+        state: (state, detail) => this.#stateChanged(state, detail),
+        answer: (answer, kept) => this.#answered(answer, kept),
+        lost: ({ bitmap }) => {
+          bitmap.close();
+          this.meter.count("connection lost");
+        },
+        problem: (problem) => {
+          this.stop("The server ended the stream.");
+          this.host.onProblem(problem);
+        },
+      },
+    });
+    this.session.start();
+  }
+
+  /** Send the newest frame whenever there is room for one. */
+  #watch(mine) {
+    this.webcam.next(async (capturedAtMs) => {
+      if (mine !== this.wanted) return;
+      if (this.session.room) {
+        const session = this.session;
+        const grabbed = await this.webcam.grab();
+        if (grabbed && mine === this.wanted && session === this.session && session.room) {
+          const kept = { bitmap: grabbed.bitmap, capturedAtMs };
+          session.send(grabbed.jpeg, performance.now() - capturedAtMs, kept);
+        } else {
+          grabbed?.bitmap.close();
+        }
+      }
+      if (mine === this.wanted) this.#watch(mine);
+    });
+  }
+
+  #answered({ outcome, detail, ...answer }, kept) {
+    if (outcome !== "depth") {
+      kept.bitmap.close();
+      this.meter.count(outcome === "failed" ? detail.code : spoken(detail.reason));
+      return;
+    }
+    this.meter.count("answered");
+    const waits = this.newest !== undefined;
+    this.newest?.bitmap.close(); // never painted: the display is slower than the answers
+    this.newest = { ...kept, map: new DepthMap(metresOf({ detail, ...answer })) };
+    if (!waits) requestAnimationFrame(() => this.#paint());
+  }
+
+  #paint() {
+    if (!this.newest) return;
+    const { bitmap, map, capturedAtMs } = this.newest;
+    this.newest = undefined;
+    this.host.view.showPair(bitmap, map, this.host.legend.range);
+    bitmap.close();
+    const now = performance.now();
+    this.meter.paint(now, now - capturedAtMs);
+    this.map = map;
+  }
+
+  #showFigures() {
+    const { p50Ms, p95Ms, fps } = this.meter.now(performance.now());
+    const ms = (value) => (Number.isFinite(value) ? value.toFixed(0) : "–");
+    this.$("live-p50").textContent = ms(p50Ms);
+    this.$("live-p95").textContent = ms(p95Ms);
+    this.$("depth-note").textContent = `age ${ms(p50Ms)} ms`;
+    this.$("live-fps").textContent = fps.toFixed(1);
+    const { answered = 0, ...others } = Object.fromEntries(this.meter.counts);
+    this.$("live-answered").textContent = answered;
+    const rest = Object.entries(others).map(([name, count]) => `${name.replaceAll("_", " ")} ${count}`);
+    this.$("live-others").textContent = rest.join(", ") || "none";
+    if (this.map) this.host.legend.show(this.map);
+    this.map = undefined;
+  }
+
+  #stateChanged(state, { waitS, why }) {
+    if (state === "connecting") this.#say("Opening the stream…");
+    if (state === "open") this.#say("Frames go to this server and nowhere else.");
+    if (state === "waiting") this.#say(`Trying again in ${waitS} s. ${why}`, "waiting");
+  }
+
+  async #listCameras(deviceId) {
+    const cameras = await this.webcam.list();
+    this.$("live-camera").replaceChildren(
+      ...cameras.map((camera, i) => new Option(camera.label || `Camera ${i + 1}`, camera.deviceId)),
+    );
+    this.$("live-camera").value = deviceId;
+    this.$("live-camera-field").hidden = cameras.length < 2;
+  }
+
+  #cameraGone() {
+    this.stop("The camera is off.");
+    this.host.onProblem(new Problem({
+      title: "The camera went away",
+      code: "camera_ended",
+      expected: "a camera that stays on",
+      got: "the end of its pictures: unplugged, or taken by the system",
+      repair: "connect it again, then start again",
+    }));
+  }
+
+  #say(text, state = this.running ? "on" : "off") {
+    this.$("live-status").textContent = text;
+    this.$("live-panel").dataset.camera = state;
+  }
+
+  #toggle() {
+    this.$("live-toggle").textContent = this.running ? "Stop the camera" : "Start the camera";
+  }
+}
+
+/** "SKIP_REASON_SLOW_READER" as "slow reader". */
+function spoken(reason = "") {
+  return `skipped, ${reason.replace("SKIP_REASON_", "").replaceAll("_", " ").toLowerCase()}`;
+}

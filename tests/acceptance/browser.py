@@ -1,0 +1,152 @@
+"""A real Chromium without a window, driven over its DevTools protocol.
+
+https://chromedevtools.github.io/devtools-protocol/ - a JSON message a command, over one socket.
+"""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import connect
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+# Bounds on waiting, far above what it takes on a busy machine: they end a hang and time nothing.
+START_S = 60.0
+PATIENCE_S = 60.0
+_LOOK_EVERY_S = 0.1
+
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",  # tests may run as root, where the sandbox cannot
+    "--disable-gpu",
+    "--disable-dev-shm-usage",  # a container's is small
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-device-for-media-stream",
+    "--remote-debugging-port=0",
+    "--window-size=1280,900",
+)
+_LISTENING = re.compile(r"DevTools listening on (ws://\S+)")
+
+
+class Browser:
+    """One Chromium with one page; ends with `close`.
+
+    said  what the page wrote to its console as an error, and what its policies refused
+    """
+
+    def __init__(self, profile: Path, *flags: str) -> None:
+        assert CHROMIUM is not None
+        log = profile / "chromium.log"
+        with log.open("wb") as errors:
+            command = [CHROMIUM, *_FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
+            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        self.said: list[str] = []
+        self._calls = 0
+        try:
+            address = self._wait_listening(log)
+            self._socket = connect(address, max_size=None, proxy=None, legacy=True)
+        except BaseException:
+            self._process.kill()
+            self._process.wait(PATIENCE_S)
+            raise
+        self._session = ""
+        page = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=page, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: object) -> dict[str, Any]:
+        """One command and its result, in JSON's own shape."""
+        self._calls += 1
+        message = {"id": self._calls, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        self._socket.send(json.dumps(message))
+        while True:
+            reply: dict[str, Any] = json.loads(self._socket.recv(PATIENCE_S))
+            if reply.get("id") == self._calls:
+                assert "error" not in reply, reply["error"]
+                result: dict[str, Any] = reply["result"]
+                return result
+            self._note(reply)
+
+    def open(self, url: str) -> None:
+        """Go there, and return once the page has loaded."""
+        self.call("Page.navigate", url=url)
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def ask(self, script: str) -> Any:  # whatever JSON holds
+        """The value of a JavaScript expression, as a person's gesture."""
+        result = self.call(
+            "Runtime.evaluate",
+            expression=script,
+            returnByValue=True,
+            awaitPromise=True,
+            userGesture=True,
+        )
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+    def wait(self, script: str) -> Any:  # whatever JSON holds
+        """The expression's value, once it is true."""
+        until_s = time.monotonic() + PATIENCE_S
+        while not (value := self.ask(script)):
+            assert time.monotonic() < until_s, f"never true: {script}; said: {self.said}"
+            time.sleep(_LOOK_EVERY_S)
+        return value
+
+    def click(self, selector: str) -> None:
+        self.ask(f"document.querySelector({json.dumps(selector)}).click()")
+
+    def text(self, selector: str) -> str:
+        return str(self.ask(f"document.querySelector({json.dumps(selector)}).textContent"))
+
+    def resize(self, width_px: int, height_px: int, *, mobile: bool = False) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width_px,
+            height=height_px,
+            deviceScaleFactor=1,
+            mobile=mobile,
+        )
+
+    def screenshot(self, path: Path) -> None:
+        picture = self.call("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(picture["data"]))
+
+    def close(self) -> None:
+        self._socket.close()
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(PATIENCE_S)
+
+    def _wait_listening(self, log: Path) -> str:
+        until_s = time.monotonic() + START_S
+        while time.monotonic() < until_s and self._process.poll() is None:
+            found = _LISTENING.search(log.read_text(errors="replace"))
+            if found:
+                return found[1]
+            time.sleep(_LOOK_EVERY_S)
+        raise AssertionError(f"Chromium did not start:\n{log.read_text(errors='replace')}")
+
+    def _note(self, event: dict[str, Any]) -> None:
+        if event.get("method") == "Log.entryAdded":
+            entry = event["params"]["entry"]
+            if entry["level"] == "error":
+                self.said.append(f"{entry['text']} {entry.get('url', '')}")
+        elif event.get("method") == "Runtime.exceptionThrown":
+            self.said.append(json.dumps(event["params"]["exceptionDetails"]))
