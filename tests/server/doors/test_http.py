@@ -271,7 +271,11 @@ def test_the_page_leads_nowhere_else(web: Web, path: str) -> None:
         ({"labels": "gif"}, Code.BAD_OPTION, "labels"),
         ({"fromat": "npy"}, Code.BAD_OPTION, "fromat"),
         ({"model": "none"}, Code.UNKNOWN_MODEL, "ramp"),
-        ({"model": "plain", "labels": "raw8"}, Code.NOT_AVAILABLE, "segmentation"),
+        (
+            {"model": "plain", "labels": "raw8", "format": "json"},
+            Code.NOT_AVAILABLE,
+            "segmentation",
+        ),
     ],
     ids=str,
 )
