@@ -40,7 +40,8 @@ def feed(settings: TrainSettings, recipe: Recipe, folder: NyuFolder, spec: Stude
     """
     taught = recipe.needs("taught")
     labels = recipe.needs("labels")
-    refuse_idle(settings, taught=taught)
+    if not taught:
+        refuse_idle(settings)
     ids = folder.ids(settings.fit_part)
     cache = open_cache(settings) if taught else None
     if cache is not None:
@@ -67,17 +68,9 @@ def feed(settings: TrainSettings, recipe: Recipe, folder: NyuFolder, spec: Stude
     )
 
 
-def refuse_idle(settings: TrainSettings, *, taught: bool) -> None:
-    """A recipe without its teacher, or a teacher or pictures without a term that uses them."""
-    given = settings.teacher is not None and settings.teacher_weights is not None
-    if taught and not given:
-        raise FathomError(
-            Code.BAD_SETTING,
-            expected="--teacher and --teacher-weights, which the recipe's terms need",
-            got=f"teacher={settings.teacher} teacher_weights={settings.teacher_weights}",
-            repair="give both, or leave --lambda-kd out of a recipe without a teacher",
-        )
-    if not taught and (settings.teacher or settings.unlabelled):
+def refuse_idle(settings: TrainSettings) -> None:
+    """A teacher or pictures without a term that uses them."""
+    if settings.teacher or settings.unlabelled:
         raise FathomError(
             Code.BAD_SETTING,
             expected="--lambda-kd beside --teacher or --unlabelled",
@@ -87,7 +80,14 @@ def refuse_idle(settings: TrainSettings, *, taught: bool) -> None:
 
 
 def open_cache(settings: TrainSettings) -> TargetCache:
-    assert settings.teacher and settings.teacher_weights, "refuse_idle saw them"  # noqa: S101, PT018
+    """The teacher that the recipe's terms need, asked once a picture."""
+    if settings.teacher is None or settings.teacher_weights is None:
+        raise FathomError(
+            Code.BAD_SETTING,
+            expected="--teacher and --teacher-weights, which the recipe's terms need",
+            got=f"teacher={settings.teacher} teacher_weights={settings.teacher_weights}",
+            repair="give both, or leave --lambda-kd out of a recipe without a teacher",
+        )
     teacher = open_teacher(settings.teacher, settings.teacher_weights)
     if teacher.unit is not Unit.METRIC:
         raise FathomError(

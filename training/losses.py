@@ -7,7 +7,7 @@ difference of logs near one pixel's neighbour is mostly rounding.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ from training.schedules import Schedule
 from training.students.student import Prediction
 
 MIN_M = 1e-3
+
+Part = TypeVar("Part")
 
 
 class TermValue(NamedTuple):
@@ -97,6 +99,21 @@ def log_difference(prediction: Prediction, batch: Batch) -> Tensor:
     """ln p - ln g, (N, H, W) float32; zero, without a gradient, where the truth is not valid."""
     predicted = prediction.depth_m.float().clamp(min=MIN_M)
     return (predicted.log() - batch.depth_m.float().clamp(min=MIN_M).log()) * batch.valid
+
+
+def required(part: Part | None, name: str, term: str) -> Part:
+    """An optional part of batch or prediction that a term cannot do without.
+
+    raises  BAD_DATA
+    """
+    if part is None:
+        raise FathomError(
+            Code.BAD_DATA,
+            expected=f"{name} in every batch, which the loss term {term} needs",
+            got="a batch without",
+            repair="train on data and with a student that have them, or drop the term",
+        )
+    return part
 
 
 def check_used(elements: Mapping[str, int]) -> None:

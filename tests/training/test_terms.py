@@ -6,13 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from fathom.errors import Code, FathomError
 from tests.training.batches import batch_of, gradient_of, plane
 from training.losses import Term
 from training.schedules import Constant, OneCycle, Poly, Ramp, Scaled, Steps
 from training.students.student import Prediction
+from training.terms.affine_kd import AffineKd
 from training.terms.consistency import SemanticConsistency, consistency, erode
+from training.terms.log_kd import LogKd
 from training.terms.segmentation import Segmentation, dice, focal
 from training.terms.sobel import LogDepth, SobelGradient, SobelNormal, all_around, slope
+from training.terms.spatial_kd import SpatialKd
 
 ONE = Constant(1.0)
 
@@ -171,6 +175,16 @@ def test_the_term_pulls_at_a_step() -> None:
 
 
 # --- nothing to use, and schedules ---
+
+
+@pytest.mark.parametrize(
+    "term",
+    [Segmentation(ONE), SemanticConsistency(ONE), LogKd(ONE), AffineKd(ONE), SpatialKd(ONE)],
+)
+def test_what_a_term_cannot_do_without_is_named(term: Term) -> None:
+    with pytest.raises(FathomError, match="in every batch, which the loss term") as caught:
+        term(Prediction(plane(1)), batch_of(plane(1)))
+    assert caught.value.code is Code.BAD_DATA
 
 
 @pytest.mark.parametrize("term", [LogDepth(ONE), SobelGradient(ONE), SobelNormal(ONE)])

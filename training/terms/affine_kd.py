@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 from training.data.sample import Batch
-from training.losses import MIN_M, TermValue
+from training.losses import MIN_M, TermValue, required
 from training.schedules import Schedule
 from training.students.student import Prediction
 from training.terms.fit import linear_fit
@@ -25,10 +25,10 @@ class AffineKd:
     needs: ClassVar[frozenset[str]] = frozenset({"taught"})
 
     def __call__(self, prediction: Prediction, batch: Batch) -> TermValue:
-        assert batch.taught is not None, "the term's needs say taught"  # noqa: S101
+        answers = required(batch.taught, "a teacher's answers", self.name)
         inverse = 1 / prediction.depth_m.float().clamp(min=MIN_M)
-        known = batch.taught.isfinite()
-        taught = torch.where(known, batch.taught, 0)
+        known = answers.isfinite()
+        taught = torch.where(known, answers, 0)
         fitted = linear_fit(taught, inverse, known)
         mean = (inverse * known).flatten(1).sum(1) / known.flatten(1).sum(1).clamp(min=1)
         relative = (inverse - fitted).abs() * known / mean.detach().clamp(min=1e-6)[:, None, None]

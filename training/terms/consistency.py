@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from training.data.labels import CLASSES
 from training.data.sample import Batch
-from training.losses import MIN_M, TermValue
+from training.losses import MIN_M, TermValue, required
 from training.schedules import Schedule
 from training.students.student import Prediction
 
@@ -60,9 +60,9 @@ class SemanticConsistency:
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     def __call__(self, prediction: Prediction, batch: Batch) -> TermValue:
-        assert batch.labels is not None, "the term's needs say labels"  # noqa: S101
+        labels = required(batch.labels, "classes", self.name)
         disparity = NEAR_M / prediction.depth_m.float().clamp(min=MIN_M)
-        return consistency(disparity, batch.labels, self.classes, one_sided=self.one_sided)
+        return consistency(disparity, labels, self.classes, one_sided=self.one_sided)
 
 
 def consistency(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from training.data.sample import Batch
-from training.losses import MIN_M, Term, TermValue
+from training.losses import MIN_M, Term, TermValue, required
 from training.schedules import Scaled, Schedule
 from training.students.student import Prediction
 
@@ -88,8 +88,7 @@ def select(batch: Batch, chosen: Tensor) -> Batch:
 
 def towards_teacher(batch: Batch) -> Batch:
     """The batch with the teacher's depth for truth, wherever the teacher says something."""
-    assert batch.taught is not None, "the term's needs say taught"  # noqa: S101
-    taught = batch.taught.detach()
+    taught = required(batch.taught, "a teacher's answers", "towards a teacher").detach()
     known = taught.isfinite() & (taught > 0)
     return replace(batch, depth_m=torch.where(known, taught, 0), valid=known)
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from training.data.sample import Batch
-from training.losses import MIN_M, TermValue
+from training.losses import MIN_M, TermValue, required
 from training.schedules import Schedule
 from training.students.student import Prediction
 from training.terms.consistency import NEAR_M
@@ -27,11 +27,11 @@ class PatchKd:
     needs: ClassVar[frozenset[str]] = frozenset({"taught"})
 
     def __call__(self, prediction: Prediction, batch: Batch) -> TermValue:
-        assert batch.taught is not None, "the term's needs say taught"  # noqa: S101
+        refined = required(batch.taught, "refined disparity", self.name).detach()
         disparity = NEAR_M / prediction.depth_m.float().clamp(min=MIN_M)
-        covered = batch.taught.isfinite()
+        covered = refined.isfinite()
         elements = int(covered.sum())
-        target = torch.where(covered, batch.taught.detach(), disparity.detach())
+        target = torch.where(covered, refined, disparity.detach())
         squares = (disparity - target) ** 2
         structure = ssim_loss(disparity[:, None], target[:, None])[:, 0]
         apart = (0.8 * squares + 0.2 * structure) * covered

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from training.data.labels import UNLABELLED
 from training.data.sample import Batch
-from training.losses import TermValue
+from training.losses import TermValue, required
 from training.schedules import Schedule
 from training.students.student import Prediction
 
@@ -46,8 +46,8 @@ class Segmentation:
     needs: ClassVar[frozenset[str]] = frozenset({"labels"})
 
     def __call__(self, prediction: Prediction, batch: Batch) -> TermValue:
-        logits, labels = prediction.class_logits, batch.labels
-        assert logits is not None and labels is not None, "the term's needs say so"  # noqa: S101, PT018
+        logits = required(prediction.class_logits, "class logits", self.name)
+        labels = required(batch.labels, "classes", self.name)
         known = labels != UNLABELLED
         elements = int(known.sum())
         if not elements:

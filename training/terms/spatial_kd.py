@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.data.sample import Batch
-from training.losses import TermValue
+from training.losses import TermValue, required
 from training.schedules import Schedule
 from training.students.student import Prediction
 
@@ -69,8 +69,8 @@ class SpatialKd:
     needs: ClassVar[frozenset[str]] = frozenset({"teacher_features"})
 
     def __call__(self, prediction: Prediction, batch: Batch) -> TermValue:
-        assert batch.teacher_features is not None, "the term's needs say so"  # noqa: S101
-        feature, detail, context = compare(prediction.features, batch.teacher_features)
+        teacher = required(batch.teacher_features, "a teacher's decoder maps", self.name)
+        feature, detail, context = compare(prediction.features, teacher)
         elements = sum(each.numel() for each in prediction.features)
         return TermValue(self.whole * feature + self.bands * (detail + context), elements)
 
