@@ -1,6 +1,7 @@
 """A whole run with a teacher and unlabelled pictures, on tiny rooms, from the command."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,11 +17,13 @@ from training.data.nyu import NyuFolder
 from training.feed import attach, feed
 from training.loop import BEST, LAST, METRICS
 from training.recipes import RECIPES
+from training.schedules import Constant
 from training.settings import TrainSettings, parse
 from training.students.checkpoint import load_student, read_header, read_notes, save_student
 from training.students.student import Student, StudentSpec
 from training.teachers.cache import TargetCache
 from training.teachers.own import OwnStudent
+from training.terms.consistency import SemanticConsistency
 
 PARTS = ("truth", "teacher", "unlabelled")
 
@@ -90,6 +93,24 @@ def test_supervised_becomes_taught_by_lambda_alone(
     batches = feed(settings, recipe, NyuFolder(tiny_nyu), StudentSpec())
     batch = next(batches.epoch(0))
     assert len(batches) == 3 and len(batch.frames) == 2 and batch.taught is not None
+
+
+def test_unlabelled_pictures_have_no_class_where_classes_count(
+    tiny_nyu: Path, teacher: Path, places: Path, tmp_path: Path
+) -> None:
+    said = {"data": tiny_nyu, "out": tmp_path, "batch_size": 2, "teacher": "own"}
+    settings = TrainSettings.model_validate(
+        {**said, "teacher_weights": teacher, "unlabelled": places, "unlabelled_per_labelled": 1}
+    )
+    terms = (*RECIPES["supervised"].terms, SemanticConsistency(weight=Constant(0.1)))
+    recipe = replace(RECIPES["supervised"], terms=terms)
+    assert not recipe.needs("taught") and recipe.needs("labels")
+    with pytest.raises(FathomError, match="they would teach nothing"):
+        feed(settings, recipe, NyuFolder(tiny_nyu), StudentSpec())
+    recipe = recipe.taught(0.5, unlabelled=False)
+    batch = next(feed(settings, recipe, NyuFolder(tiny_nyu), StudentSpec()).epoch(0))
+    assert batch.labels is not None and batch.labels.shape == (4, 256, 320)
+    assert batch.labels[:2].any() and not batch.labels[2:].any()
 
 
 def test_the_teacher_sees_the_whole_picture_and_metres_follow_its_camera(
