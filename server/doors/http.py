@@ -136,11 +136,15 @@ class _Server(uvicorn.Server):
         """Let streams say their last word, which the parent would cut off, then close."""
         for server in self.servers:
             server.close()
-        grace_s = (self.config.timeout_graceful_shutdown or 0) / 2
+        grace_s = self.config.timeout_graceful_shutdown or 0
         running = set(self.server_state.tasks)
         if running:
-            await asyncio.wait(running, timeout=grace_s)
-        self.config.timeout_graceful_shutdown = math.floor(grace_s)
+            # Half of it at most: the rest is for what has to be cut.
+            now_s = asyncio.get_running_loop().time
+            since_s = now_s()
+            await asyncio.wait(running, timeout=grace_s / 2)
+            grace_s = math.floor(grace_s - (now_s() - since_s))
+        self.config.timeout_graceful_shutdown = grace_s
         await super().shutdown(sockets)
 
 

@@ -6,11 +6,14 @@ import socket
 import struct
 import threading
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
@@ -18,7 +21,7 @@ from websockets.typing import Origin
 from fathom.codecs.depth import decode_depth
 from fathom.errors import Code, FathomError
 from fathom.values import DepthEncoding, Image, ImageEncoding
-from server.doors.framing import HEADER_BYTES
+from server.doors.framing import HEADER_BYTES, read_frame, read_open
 from server.doors.http import HttpDoor, build_app
 from server.engines.engine import EngineFault
 from server.service import Service
@@ -345,6 +348,18 @@ def test_a_broken_rule_ends_the_stream_after_the_answers_it_owes(
     assert [answer.outcome for answer in answers] == ["depth", "depth"]
     assert closing["code"] == code and closing["reason"]
     assert closing["counts"] == {"answered": "2"}
+
+
+@given(st.binary() | st.text() | st.binary().map(lambda header: framed(header, b"image")))
+@example('{"finish": 1e999}')
+@example(framed({"seq": 1.5}, b""))
+@example(framed({"seq": "1e99"}, b""))
+@example(framed({"seq": 3, "image": [[]]}, b""))
+def test_no_message_is_a_bug(message: str | bytes) -> None:
+    """It is a value or a row of the error table, as the first word and as a later one."""
+    for read_message in (read_open, read_frame):
+        with suppress(FathomError):
+            read_message(message)
 
 
 REFUSED = {
