@@ -156,7 +156,9 @@ class Stream:
             deadline_s=deadline_s,
         )
         try:
-            await self._call.write(pb.StreamRequest(frame=frame_to_wire(frame)))
+            request = pb.StreamRequest()
+            frame_to_wire(frame, request.frame)
+            await self._call.write(request)
         except aio.AioRpcError as error:
             raise _error(error) from error
         except asyncio.InvalidStateError as error:  # gRPC's word for a call that is over

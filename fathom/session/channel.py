@@ -13,9 +13,9 @@ CHANNEL_OPTIONS = (
 
 
 def predict_request(image: Image, options: Options, model: str) -> pb.PredictRequest:
-    return pb.PredictRequest(
-        model=model, image=image_to_wire(image), options=options_to_wire(options)
-    )
+    request = pb.PredictRequest(model=model, options=options_to_wire(options))
+    image_to_wire(image, request.image)
+    return request
 
 
 def reply_depth(reply: pb.Answer) -> EncodedDepth:

@@ -145,7 +145,9 @@ class Stream:
                 now_s=now_s,
                 deadline_s=deadline_s,
             )
-            self._outbox.put(pb.StreamRequest(frame=frame_to_wire(frame)))
+            request = pb.StreamRequest()
+            frame_to_wire(frame, request.frame)
+            self._outbox.put(request)
         return frame.seq
 
     def finish(self) -> None:

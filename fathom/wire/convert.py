@@ -75,14 +75,17 @@ def to_s(microseconds: int) -> float:
     return microseconds / 1e6
 
 
-def image_to_wire(image: Image) -> pb.Image:
-    return pb.Image(
-        encoding=IMAGE_ENCODING[image.encoding],
-        width=image.width_px,
-        height=image.height_px,
-        row_stride=image.row_stride,
-        data=image.data,
-    )
+def image_to_wire(image: Image, message: pb.Image | None = None) -> pb.Image:
+    """Fill a message, a new one if None: protobuf copies what is put into another message, so
+    those that hold a picture or a map are filled where they are to be.
+    """
+    message = pb.Image() if message is None else message
+    message.encoding = IMAGE_ENCODING[image.encoding]
+    message.width = image.width_px
+    message.height = image.height_px
+    message.row_stride = image.row_stride
+    message.data = image.data
+    return message
 
 
 def image_from_wire(message: pb.Image) -> Image:
@@ -188,13 +191,15 @@ def _colours_from_wire(message: pb.Colours) -> Colours:
     )
 
 
-def frame_to_wire(frame: Frame) -> pb.Frame:
-    return pb.Frame(
-        seq=frame.seq,
-        age_us=to_us(frame.age_s),
-        deadline_us=0 if frame.deadline_s is None else max(1, to_us(frame.deadline_s)),
-        image=image_to_wire(frame.image),
-    )
+def frame_to_wire(frame: Frame, message: pb.Frame | None = None) -> pb.Frame:
+    """Fill a message, a new one if None."""
+    message = pb.Frame() if message is None else message
+    message.seq = frame.seq
+    message.age_us = to_us(frame.age_s)
+    if frame.deadline_s is not None:
+        message.deadline_us = max(1, to_us(frame.deadline_s))
+    image_to_wire(frame.image, message.image)
+    return message
 
 
 def open_to_wire(opening: OpenStream) -> pb.Open:
@@ -267,13 +272,16 @@ def opened_from_wire(message: pb.Opened) -> Opened:
     )
 
 
-def answer_to_wire(answer: ServerAnswer) -> pb.Answer:
-    message = pb.Answer(seq=answer.seq, age_us=to_us(answer.age_s))
+def answer_to_wire(answer: ServerAnswer, message: pb.Answer | None = None) -> pb.Answer:
+    """Fill a message, a new one if None."""
+    message = pb.Answer() if message is None else message
+    message.seq = answer.seq
+    message.age_us = to_us(answer.age_s)
     match answer:
         case EncodedDepth():
-            message.stages.CopyFrom(_stages_to_wire(answer.stages))
+            _stages_to_wire(answer.stages, message.stages)
             message.batch_size = answer.batch_size
-            message.depth.CopyFrom(_depth_to_wire(answer))
+            _depth_to_wire(answer, message.depth)
         case Skipped():
             message.skipped.reason = SKIP_REASON[answer.reason]
             if answer.superseded_by is not None:
@@ -283,31 +291,26 @@ def answer_to_wire(answer: ServerAnswer) -> pb.Answer:
     return message
 
 
-def _stages_to_wire(stages: StageTimes) -> pb.StageTimes:
-    return pb.StageTimes(
-        wait_us=to_us(stages.wait_s),
-        decode_us=to_us(stages.decode_s),
-        infer_us=to_us(stages.infer_s),
-        finish_us=to_us(stages.finish_s),
-        encode_us=to_us(stages.encode_s),
-    )
+def _stages_to_wire(stages: StageTimes, message: pb.StageTimes) -> None:
+    message.wait_us = to_us(stages.wait_s)
+    message.decode_us = to_us(stages.decode_s)
+    message.infer_us = to_us(stages.infer_s)
+    message.finish_us = to_us(stages.finish_s)
+    message.encode_us = to_us(stages.encode_s)
 
 
-def _depth_to_wire(depth: EncodedDepth) -> pb.DepthMap:
-    message = pb.DepthMap(
-        encoding=DEPTH_ENCODING[depth.encoding],
-        width=depth.width_px,
-        height=depth.height_px,
-        data=depth.data,
-        camera=camera_to_wire(depth.camera),
-        focal_given=depth.focal_given,
-        model=depth.model,
-        version=depth.version,
-        labels=depth.labels,
-    )
+def _depth_to_wire(depth: EncodedDepth, message: pb.DepthMap) -> None:
+    message.encoding = DEPTH_ENCODING[depth.encoding]
+    message.width = depth.width_px
+    message.height = depth.height_px
+    message.data = depth.data
+    message.camera.CopyFrom(camera_to_wire(depth.camera))
+    message.focal_given = depth.focal_given
+    message.model = depth.model
+    message.version = depth.version
+    message.labels = depth.labels
     if depth.label_encoding is not None:
         message.label_encoding = LABEL_ENCODING[depth.label_encoding]
-    return message
 
 
 def failed_to_wire(failed: Failed) -> pb.Failed:

@@ -66,7 +66,9 @@ def write_answer(answer: ServerAnswer) -> bytes:
     if isinstance(answer, EncodedDepth):
         depth, labels = answer.data, answer.labels
         answer = replace(answer, data=b"", labels=b"")
-    fields = _fields(pb.StreamReply(answer=answer_to_wire(answer)))
+    reply = pb.StreamReply()
+    answer_to_wire(answer, reply.answer)
+    fields = _fields(reply)
     header = _json(fields | {"depth_bytes": len(depth), "labels_bytes": len(labels)}).encode()
     header += b" " * (-(LENGTH_BYTES + len(header)) % _DEPTH_STARTS_AT)
     return b"".join((len(header).to_bytes(LENGTH_BYTES, "little"), header, depth, labels))

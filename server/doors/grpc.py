@@ -124,7 +124,9 @@ class _Depth(DepthServicer):
             reader = asyncio.create_task(_read_frames(context, stream))
             try:
                 async for answer in stream.answers():
-                    await self._write(context, pb.StreamReply(answer=answer_to_wire(answer)))
+                    reply = pb.StreamReply()
+                    answer_to_wire(answer, reply.answer)
+                    await self._write(context, reply)
             finally:
                 reader.cancel()
             last = pb.StreamReply(closing=closing_to_wire(closing(stream)))

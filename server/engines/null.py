@@ -65,7 +65,7 @@ class NullEngine:
             max_batch=max_batch,
             outputs=("depth_m",),
             lanes=lanes,
-            overlap=True,
+            overlap=cost_s > 0 or frame_cost_s > 0,  # with no cost there is nothing to overlap
         )
 
     @property
