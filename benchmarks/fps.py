@@ -110,7 +110,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _in_process(server_arguments: list[str], picture: bytes, frames: int) -> dict[str, object]:
     settings, _ = load(server_arguments)
-    model = next(iter(open_models(settings, Telemetry())))
+    # One frame at a time, on all cores: what the network and the path can do, not the server.
+    alone = settings.model_copy(update={"lanes": 1})
+    model = next(iter(open_models(alone, Telemetry())))
     spec = model.engine.spec
     pixels = np.zeros((1, *spec.input_size, 3), np.uint8)
     parts: dict[str, object] = {"engine": spec.name, "precision": spec.precision}

@@ -55,7 +55,10 @@ class Settings(BaseSettings):
         "auto", description="auto takes bf16 where the processor has it, else f32"
     )
     lanes: int = Field(
-        1, ge=1, le=64, description="batches computed at once; more give rate, one gives low age"
+        0,
+        ge=0,
+        le=64,
+        description="batches computed at once, sharing the cores; 0: two, or one core",
     )
     threads: int = Field(0, ge=0, description="processor threads of the engine; 0 takes every core")
     cache_folder: Path = Field(
