@@ -13,7 +13,8 @@ from fathom.errors import FathomError
 from tests.training.fake_teacher import write_onnx
 from training.__main__ import main
 from training.checkpoint import SETTINGS_KEY
-from training.data.nyu import NyuFolder
+from training.data.loader import Loader
+from training.data.nyu import CONTENT, NyuFolder
 from training.feed import attach, feed
 from training.loop import BEST, LAST, METRICS
 from training.recipes import RECIPES
@@ -121,6 +122,15 @@ def test_the_teacher_sees_the_whole_picture_and_metres_follow_its_camera(
     taught = attach(TargetCache(own, tmp_path, shrink=1))(sample).taught
     assert taught == pytest.approx(own(sample.image[None])[0], rel=2e-3)  # NYU's own camera
     assert attach(None)(sample).taught is None
+    said = {"data": tiny_nyu, "out": tmp_path, "batch_size": 2, "teacher": "own"}
+    settings = TrainSettings.model_validate({**said, "teacher_weights": teacher})
+    recipe = RECIPES["supervised"].taught(0.5, unlabelled=False)
+    loader = feed(settings, recipe, NyuFolder(tiny_nyu), StudentSpec())
+    assert isinstance(loader, Loader)
+    cropped = own(sample.image[None])[0][CONTENT]
+    assert loader.samples[0].taught == pytest.approx(cropped, rel=3e-3)
+    of_cropped = own(np.ascontiguousarray(sample.image[CONTENT])[None])[0]
+    assert float(np.median(np.abs(of_cropped / cropped - 1))) > 6e-3
 
 
 @pytest.mark.parametrize(

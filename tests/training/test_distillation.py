@@ -72,13 +72,14 @@ def test_of_an_unlabelled_picture_only_the_shape_counts() -> None:
 
 def test_a_scale_free_term_does_not_pull_at_scale() -> None:
     taught = torch.rand(1, 4, 6) + 1
-    term = OnPart(SiLog(weight=ONE), Part.UNLABELLED, ONE, scale_free=True)
     batch = batch_of(plane(0), NOWHERE, taught=taught)
-    predicted = torch.rand(1, 4, 6) + 1
-    pull = gradient_of(term, predicted, batch)
-    assert pull.abs().max() > 1e-3
-    # Moving all logs together is the sum of gradient times depth.
-    assert float((pull * predicted).sum()) == pytest.approx(0, abs=1e-5)
+    predicted = torch.rand(1, 4, 6) ** 4 + 1
+    silog = OnPart(SiLog(weight=ONE), Part.UNLABELLED, ONE, scale_free=True)
+    for term in (silog, LogKd(weight=ONE, scale_free=True)):
+        pull = gradient_of(term, predicted, batch)
+        assert pull.abs().max() > 1e-3
+        # Moving all logs together is the sum of gradient times depth.
+        assert float((pull * predicted).sum()) == pytest.approx(0, abs=1e-5)
 
 
 def test_the_teacher_is_not_moved() -> None:

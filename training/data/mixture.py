@@ -3,7 +3,7 @@
 Like the labelled ones, which they are and how they look follows from (seed, epoch, index) alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,12 +36,16 @@ class Mixture:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch; the same ones whenever it is asked for."""
+        for step, views in enumerate(self.labelled.views(epoch)):
+            others = [self.view(epoch, index) for index in self.chosen(epoch, step)]
+            yield collate([*views, *others], self.labelled.focal_px)
+
+    def chosen(self, epoch: int, step: int) -> Sequence[int]:
+        """The unlabelled pictures of a batch."""
         rate = self.labelled.batch_size * self.per_labelled
         before = epoch * int(len(self) * rate)
-        for step, views in enumerate(self.labelled.views(epoch)):
-            places = range(before + int(step * rate), before + int((step + 1) * rate))
-            others = [self.view(epoch, self.at(place)) for place in places]
-            yield collate([*views, *others], self.labelled.focal_px)
+        places = range(before + int(step * rate), before + int((step + 1) * rate))
+        return [self.at(place) for place in places]
 
     def at(self, place: int) -> int:
         """Which picture has this place in the endless order."""

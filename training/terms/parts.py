@@ -94,12 +94,12 @@ def towards_teacher(batch: Batch) -> Batch:
 
 
 def at_scale_of(depth_m: Tensor, batch: Batch) -> Tensor:
-    """The batch's depth, each picture at the scale of its prediction; no gradient through that.
+    """The batch's depth, each picture at the scale of its prediction.
 
-    With the mean of logs held fixed, the gradient is that of the spread alone.
+    The gradient passes through that scale: held fixed, a term that is not a square would still pull
+    at it, towards a median where this is a mean.
     """
-    with torch.no_grad():
-        ratio = depth_m.float().clamp(min=MIN_M).log() - batch.depth_m.clamp(min=MIN_M).log()
-        known = batch.valid.flatten(1)
-        mean = (ratio.flatten(1) * known).sum(1) / known.sum(1).clamp(min=1)
-        return batch.depth_m * mean.exp()[:, None, None]
+    ratio = depth_m.float().clamp(min=MIN_M).log() - batch.depth_m.clamp(min=MIN_M).log()
+    known = batch.valid.flatten(1)
+    mean = (ratio.flatten(1) * known).sum(1) / known.sum(1).clamp(min=1)
+    return batch.depth_m * mean.exp()[:, None, None]
