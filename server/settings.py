@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=64,
-        description="batches computed at once, sharing the cores; 0: two, or one core",
+        description="batches computed at once, sharing the cores; 0 takes two",
     )
     threads: int = Field(0, ge=0, description="processor threads of the engine; 0 takes every core")
     cache_folder: Path = Field(

@@ -74,7 +74,7 @@ def test_a_setting_that_is_like_no_other_points_to_the_help(file: Path) -> None:
     [
         (["--http-port", "x"], "http_port", "x"),
         (["--http-port", "70000"], "http_port", "70000"),
-        (["--lanes", "0"], "lanes", "0"),
+        (["--lanes=-1"], "lanes", "-1"),
         (["--engine", "abacus"], "engine", "abacus"),
         (["--predict-timeout-s", "0"], "predict_timeout_s", "0"),
     ],
