@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from fathom.errors import Code, FathomError
 from training.__main__ import main
+from training.checkpoint import SETTINGS_KEY
 from training.data.sample import Batch
 from training.loop import BEST, LAST, METRICS, train
 from training.losses import SiLog, TermValue
@@ -20,7 +21,7 @@ from training.recipes.recipe import Recipe
 from training.recipes.supervised import SUPERVISED
 from training.schedules import Constant, Schedule
 from training.settings import TrainSettings
-from training.students.checkpoint import load_student, read_notes
+from training.students.checkpoint import load_student, read_header, read_notes
 from training.students.student import Prediction
 
 pytestmark = pytest.mark.slow
@@ -110,6 +111,22 @@ def test_a_resumed_run_may_be_made_longer(tiny_nyu: Path, whole: Path, tmp_path:
     longer = settings(tiny_nyu, tmp_path, resume=True, epochs=4)
     train(longer, of(Scripted(10**6, stop)))
     assert [line["of"] for line in lines(tmp_path)] == [3, 3, 3, 4]
+
+
+def test_a_run_from_before_a_setting_existed_goes_on(
+    tiny_nyu: Path, whole: Path, tmp_path: Path
+) -> None:
+    """Settings added since are None unless said, as their absence reads."""
+    for name in (BEST, METRICS):
+        (tmp_path / name).write_bytes((whole / name).read_bytes())
+    header = read_header(whole / LAST)
+    known = json.loads(header[SETTINGS_KEY])
+    header[SETTINGS_KEY] = json.dumps({k: v for k, v in known.items() if v is not None})
+    save_file(load_file(whole / LAST), tmp_path / LAST, header)
+    before = settings(tiny_nyu, tmp_path, resume=True)
+    assert train(before, of(Scripted(10**6, stop))) == tmp_path / BEST
+    with pytest.raises(FathomError, match=r"expected lambda_kd=None; got lambda_kd=0\.5"):
+        train(settings(tiny_nyu, tmp_path, resume=True, lambda_kd=0.5), SUPERVISED)
 
 
 def test_weights_alone_are_no_run(tiny_nyu: Path, whole: Path, tmp_path: Path) -> None:
