@@ -24,11 +24,11 @@ _ZSTD_LEVEL = 1
 
 def to_mm(depth_m: F32) -> NDArray[np.uint16]:
     """Metres to millimetres: rounded, NaN and anything not above zero become 0, saturating."""
-    # minimum() keeps NaN, and OpenCV's saturating conversion takes NaN and negatives to 0: two
-    # passes of SIMD, 0.06 ms for 256x320, where masks in NumPy take ten times that.
-    capped = np.minimum(depth_m * np.float32(1000), np.float32(_MM_MAX))
-    converted = cv2.addWeighted(capped, 1.0, capped, 0.0, 0.0, dtype=cv2.CV_16U)
-    return np.asarray(converted, np.uint16).reshape(capped.shape)
+    # OpenCV's truncation keeps NaN, and its saturating conversion takes NaN and negatives to 0: two
+    # passes of SIMD in 0.02 ms for 256x320, where NumPy's minimum and masks take ten times that.
+    _, capped = cv2.threshold(depth_m, _MM_MAX / 1000, _MM_MAX / 1000, cv2.THRESH_TRUNC)
+    converted = cv2.addWeighted(capped, 1000.0, capped, 0.0, 0.0, dtype=cv2.CV_16U)
+    return np.asarray(converted, np.uint16).reshape(depth_m.shape)
 
 
 def from_mm(depth_mm: NDArray[np.uint16]) -> F32:

@@ -6,7 +6,9 @@ async with Client("localhost:8001") as client:
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -14,10 +16,20 @@ from grpc import aio
 
 from fathom.codecs.answer import decode_answer
 from fathom.errors import FathomError
-from fathom.session.channel import CHANNEL_OPTIONS, predict_request, reply_depth
-from fathom.session.core import Received, StreamCore, stream_ended
+from fathom.session.channel import CHANNEL_OPTIONS, absent, predict_request, reply_depth
+from fathom.session.core import Received, State, StreamCore, stream_ended
 from fathom.session.pictures import Picture, as_image
-from fathom.values import Closing, DepthMap, Description, EncodedDepth, Opened, OpenStream, Options
+from fathom.session.reconnect import ATTEMPT_S, Backoff, Reconnect, Reconnected, ending
+from fathom.values import (
+    Closing,
+    DepthMap,
+    Description,
+    EncodedDepth,
+    Opened,
+    OpenStream,
+    Options,
+    Policy,
+)
 from fathom.wire import depth_pb2 as pb
 from fathom.wire.convert import (
     answer_from_wire,
@@ -40,16 +52,17 @@ class Client:
     def __init__(self, target: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._channel = aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         self._stub = DepthStub(self._channel)
+        self._target = target
         self._clock = clock
 
     async def describe(self, *, timeout_s: float = 5.0) -> Description:
-        """What the server is; waits for it to come up."""
+        """What the server is; waits for it to come up, raises CONNECTION_LOST if it does not."""
         try:
             reply = await self._stub.Describe(
                 pb.DescribeRequest(), timeout=timeout_s, wait_for_ready=True
             )
         except aio.AioRpcError as error:
-            raise _error(error) from error
+            raise absent(_error(error), self._target, timeout_s) from error
         return description_from_wire(reply)
 
     async def predict(
@@ -79,10 +92,21 @@ class Client:
         except aio.AioRpcError as error:
             raise _error(error) from error
 
-    async def stream(self, opening: OpenStream | None = None) -> "Stream":
-        """Open a stream; raises what the server answers if it refuses."""
-        stream = Stream(self._stub, self._clock)
-        await stream.open(opening or OpenStream())
+    async def stream(
+        self,
+        opening: OpenStream | None = None,
+        *,
+        reconnect: Reconnect | None = None,
+        reconnected: Callable[[Reconnected], object] | None = None,
+    ) -> "Stream":
+        """Open a stream; raises what the server answers if it refuses.
+
+        reconnect    terms of opening it again where its connection is lost; None ends it there
+        reconnected  told of each gap, by `answers`, between the last lost frame and the next answer
+        """
+        opening = opening or OpenStream()
+        stream = Stream(self._stub, opening, self._clock, reconnect, reconnected)
+        await stream.open()
         return stream
 
     async def close(self) -> None:
@@ -101,14 +125,32 @@ class Client:
 
 
 class Stream:
-    """One camera's conversation. One task may send while another takes answers."""
+    """One camera's conversation. One task may send while another takes answers.
+
+    With terms to reconnect it outlives its connection: numbers go on, frames under way fail with
+    `connection_lost`, and so do, at once, those sent before the server is back. Only where every
+    frame counts (policy `all`) `send` waits instead. It is `answers` that finds the server again.
+    """
 
     opened: Opened
 
-    def __init__(self, stub: "DepthAsyncStub", clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        stub: "DepthAsyncStub",
+        opening: OpenStream,
+        clock: Callable[[], float],
+        reconnect: Reconnect | None = None,
+        reconnected: Callable[[Reconnected], object] | None = None,
+    ) -> None:
+        self._stub, self._opening, self._clock = stub, opening, clock
+        self._backoff = None if reconnect is None else Backoff(reconnect)
+        self._reconnected = reconnected
         self._core = StreamCore()
-        self._call = stub.Stream()  # type: ignore[call-arg]  # the stubs lag behind grpcio
+        self._changed = asyncio.Event()
+        self._closed = False
+        self._end: FathomError | None = None
+        self._ready: deque[Received] = deque()  # answers made here, waiting for `answers`
+        self._link = _Link(stub)
 
     @property
     def in_flight(self) -> int:
@@ -120,21 +162,12 @@ class Stream:
         """The server's last word, once all answers were taken."""
         return self._core.closing
 
-    async def open(self, opening: OpenStream) -> None:
+    async def open(self) -> None:
         """The first exchange; `Client.stream` has done it."""
-        try:
-            await self._call.write(pb.StreamRequest(open=open_to_wire(opening)))
-            reply = await self._call.read()
-        except aio.AioRpcError as error:
-            raise _error(error) from error
-        if not isinstance(reply, pb.StreamReply):
-            raise error_from_rpc(
-                await self._call.code(),
-                await self._call.details(),
-                await self._call.trailing_metadata() or (),
-            )
-        self.opened = opened_from_wire(reply.opened)
+        self.opened = await self._link.open(self._opening)
         self._core.receive_opened(self.opened)
+        if self._backoff is not None:
+            self._backoff.connected(self._clock())
 
     async def send(
         self,
@@ -148,59 +181,66 @@ class Stream:
         captured_s  when it was taken, on this client's clock; now if None
         raises      BAD_SEQUENCE after `finish`, CONNECTION_LOST once the stream is gone
         """
+        image = as_image(picture)
+        while self._searching and self._opening.policy is Policy.ALL:
+            self._changed.clear()
+            await self._changed.wait()
         now_s = self._clock()
-        frame = self._core.send(
-            as_image(picture),
-            captured_s=now_s if captured_s is None else captured_s,
-            now_s=now_s,
-            deadline_s=deadline_s,
-        )
+        taken_s = now_s if captured_s is None else captured_s
+        if self._searching:
+            received = self._core.refuse(image, captured_s=taken_s, now_s=now_s)
+            self._ready.append(received)
+            self._changed.set()
+            return received.answer.seq
+        if self._closed:
+            raise stream_ended()
+        frame = self._core.send(image, captured_s=taken_s, now_s=now_s, deadline_s=deadline_s)
+        request = pb.StreamRequest()
+        frame_to_wire(frame, request.frame)
         try:
-            request = pb.StreamRequest()
-            frame_to_wire(frame, request.frame)
-            await self._call.write(request)
+            await self._link.call.write(request)
         except aio.AioRpcError as error:
-            raise _error(error) from error
+            if self._backoff is None or not _error(error).status.retry:
+                raise _error(error) from error
         except asyncio.InvalidStateError as error:  # gRPC's word for a call that is over
-            raise stream_ended() from error
-        return frame.seq
+            if self._backoff is None or self._closed:
+                raise stream_ended() from error
+        return frame.seq  # where the connection broke under it, `answers` has its failure
 
     async def finish(self) -> None:
         """No more frames; the remaining answers still come."""
+        searching = self._searching
         self._core.finish()
-        await self._call.done_writing()
+        self._changed.set()
+        if not searching:
+            await self._link.call.done_writing()
 
     async def answers(self) -> AsyncIterator[Received]:
         """Every answer, in frame order, until the server closes the stream.
 
         Frames that the end leaves without an answer get a `Failed(connection_lost)` each; where the
-        end is a broken connection, its reason is raised after them.
+        end is a broken connection, its reason is raised after them, unless it is found again.
         """
-        end: FathomError | None = None
-        try:
-            # Not `async for`: gRPC refuses it on a call that `open` has read from.
-            while isinstance(reply := await self._call.read(), pb.StreamReply):
-                if reply.WhichOneof("message") == "closing":
-                    self._core.receive_closing(closing_from_wire(reply.closing))
-                else:
-                    yield self._core.receive(answer_from_wire(reply.answer), self._clock())
-        except aio.AioRpcError as error:
-            end = _error(error)
-            end.__cause__ = error
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            end = stream_ended()  # by `close`: gRPC has one exception for a call and for a task
-        reason = end.got if end else "the end of the stream"
-        for received in self._core.lost(reason, self._clock()):
-            yield received
-        if end:
-            raise end
+        while True:
+            async for received in self._replies():
+                yield received
+            backoff = self._interrupted(self._end)
+            if backoff is not None:
+                async for received in self._find_again(backoff, self._end or stream_ended()):
+                    yield received
+                if self._core.state is not State.CLOSED:
+                    continue
+            for received in self._lost(self._end):
+                yield received
+            if self._end is not None:
+                raise self._end
+            return
 
     async def close(self) -> None:
         """End the stream now; answers that were not taken are gone."""
-        self._call.cancel()
+        self._closed = True
+        self._changed.set()
+        self._link.call.cancel()
 
     async def __aenter__(self) -> Self:
         return self
@@ -212,6 +252,153 @@ class Stream:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @property
+    def _searching(self) -> bool:
+        return self._core.state is State.INTERRUPTED and not self._closed
+
+    async def _replies(self) -> AsyncIterator[Received]:
+        """What this connection brings; `_end` is then the error that ended it, if one did."""
+        self._end = None
+        try:
+            # Not `async for`: gRPC refuses it on a call that `open` has read from.
+            while isinstance(reply := await self._link.call.read(), pb.StreamReply):
+                if reply.WhichOneof("message") != "closing":
+                    yield self._core.receive(answer_from_wire(reply.answer), self._clock())
+                elif (end := self._last_word(closing_from_wire(reply.closing))) is not None:
+                    self._end = end
+                    return
+        except aio.AioRpcError as error:
+            self._end = _error(error)
+            self._end.__cause__ = error
+        except asyncio.CancelledError:
+            if _task_cancelled():
+                raise
+            self._end = stream_ended()  # by `close`
+
+    def _last_word(self, closing: Closing) -> FathomError | None:
+        """Take it as the stream's; or return its error, where only the connection ends by it."""
+        end = ending(closing)
+        if self._backoff is not None and end is not None and end.status.retry:
+            return end
+        self._core.receive_closing(closing)
+        return None
+
+    def _interrupted(self, end: FathomError | None) -> Backoff | None:
+        """Enter the loss of a connection that is worth finding again; None where it is not."""
+        if self._backoff is None or self._closed or (end is not None and not end.status.retry):
+            return None
+        if self._core.state not in {State.OPEN, State.INTERRUPTED}:
+            return None
+        now_s = self._clock()
+        if self._core.state is State.OPEN:
+            self._backoff.lost(now_s)
+        reason = "the end of the connection" if end is None else end.got
+        self._ready.extend(self._core.interrupted(reason, now_s))
+        self._link.call.cancel()
+        return self._backoff
+
+    async def _find_again(self, backoff: Backoff, reason: FathomError) -> AsyncIterator[Received]:
+        """Wait and try until the stream is open again; closed, and why in `_end`, if not."""
+        end = reason
+        for received in self._settled():
+            yield received
+        while (delay_s := backoff.next_s(self._clock())) is not None:
+            until_s = self._clock() + delay_s
+            while self._searching and (left_s := until_s - self._clock()) > 0:
+                await self._wait(left_s)
+                for received in self._settled():
+                    yield received
+            failure = await self._reopen() if self._searching else end
+            for received in self._settled():
+                yield received
+            if failure is None:
+                self._tell(backoff, reason)
+                return
+            end = failure
+            if not self._searching or not end.status.retry:
+                break
+        self._end = end
+        self._ready.extend(self._core.lost(end.got, self._clock()))
+        self._changed.set()
+
+    async def _wait(self, left_s: float) -> None:
+        """Until something changes, at most so long."""
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                await self._changed.wait()
+
+    async def _reopen(self) -> FathomError | None:
+        """One attempt; None if the stream is open again."""
+        self._link = _Link(self._stub)  # so that `close` reaches it
+        try:
+            async with asyncio.timeout(ATTEMPT_S):
+                opened = await self._link.open(self._opening)
+        except FathomError as error:
+            return error
+        except TimeoutError:
+            self._link.call.cancel()
+            return stream_ended()
+        self.opened = opened
+        self._core.receive_opened(opened)
+        self._changed.set()
+        if self._core.state is State.FINISHING:  # finished while this was on its way
+            await self._link.call.done_writing()
+        return None
+
+    def _tell(self, backoff: Backoff, reason: FathomError) -> None:
+        gap_s = backoff.connected(self._clock())
+        if self._reconnected is not None:
+            self._reconnected(
+                Reconnected(
+                    lost=self._core.lost_frames,
+                    attempts=backoff.attempts,
+                    gap_s=gap_s,
+                    reason=reason,
+                )
+            )
+
+    def _lost(self, end: FathomError | None) -> Iterator[Received]:
+        reason = end.got if end else "the end of the stream"
+        self._ready.extend(self._core.lost(reason, self._clock()))
+        return self._settled()
+
+    def _settled(self) -> Iterator[Received]:
+        while self._ready:
+            yield self._ready.popleft()
+
+
+class _Link:
+    """One connection of a stream."""
+
+    def __init__(self, stub: "DepthAsyncStub") -> None:
+        self.call = stub.Stream()  # type: ignore[call-arg]  # the stubs lag behind grpcio
+
+    async def open(self, opening: OpenStream) -> Opened:
+        """Ask for the stream and wait for the server's yes; raises its no."""
+        try:
+            await self.call.write(pb.StreamRequest(open=open_to_wire(opening)))
+            reply = await self.call.read()
+        except aio.AioRpcError as error:
+            raise _error(error) from error
+        except asyncio.CancelledError:
+            if _task_cancelled():
+                raise
+            raise stream_ended() from None
+        if not isinstance(reply, pb.StreamReply):
+            raise error_from_rpc(
+                await self.call.code(),
+                await self.call.details(),
+                await self.call.trailing_metadata() or (),
+            )
+        return opened_from_wire(reply.opened)
+
+
+def _task_cancelled() -> bool:
+    """Whether a CancelledError is for this task; gRPC raises the same for a call that was."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _error(error: aio.AioRpcError) -> FathomError:

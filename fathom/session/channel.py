@@ -9,6 +9,9 @@ from fathom.wire.convert import answer_from_wire, image_to_wire, options_to_wire
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 256 * 2**20),
     ("grpc.max_send_message_length", -1),
+    # When to try again is decided above the channel; its own wait, up to 2 minutes, only adds.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
 )
 
 
@@ -29,3 +32,15 @@ def reply_depth(reply: pb.Answer) -> EncodedDepth:
             repair="use a client of the server's version",
         )
     return answer
+
+
+def absent(error: FathomError, target: str, timeout_s: float) -> FathomError:
+    """The error of `describe`: where nobody answered it says where one looked, and for how long."""
+    if error.code not in {Code.DEADLINE_PASSED, Code.CONNECTION_LOST}:
+        return error
+    return FathomError(
+        Code.CONNECTION_LOST,
+        expected=f"a Fathom server at {target}",
+        got=f"no answer within {timeout_s:g} s",
+        repair="start one with `make serve`, or give the address of its gRPC door, port 8001",
+    )

@@ -5,11 +5,15 @@ the shells beside it (`sync`, `aio`) move messages between it and a connection, 
 it ends, however it ends.
 
     opening --Opened--> open --finish()--> finishing --Closing--> closed
-       |                  |                    |
-       +------------------+---- lost() --------+----------------> closed
+       |                 | ^                   |
+       |   interrupted() | | Opened            |
+       |                 v |                   |
+       |             interrupted --finish()--> |
+       |                 |                     |
+       +-----------------+----- lost() --------+----------------> closed
 
-Every frame that `send` numbered gets exactly one answer: the server's, or, where the stream ended
-first, a `Failed(connection_lost)` made here.
+Every frame that was numbered gets exactly one answer: the server's, or, where the connection ended
+first, a `Failed(connection_lost)` made here. Numbers go on over any number of connections.
 """
 
 from collections import Counter, OrderedDict
@@ -36,6 +40,7 @@ from fathom.values import (
 class State(StrEnum):
     OPENING = "opening"
     OPEN = "open"
+    INTERRUPTED = "interrupted"
     FINISHING = "finishing"
     CLOSED = "closed"
 
@@ -76,6 +81,7 @@ class StreamCore:
         self.state = State.OPENING
         self.opened: Opened | None = None
         self.closing: Closing | None = None
+        self.lost_frames = range(0)  # numbers that the last interruption cost
 
     @property
     def in_flight(self) -> int:
@@ -89,9 +95,11 @@ class StreamCore:
 
     def receive_opened(self, opened: Opened) -> None:
         """Take the server's yes."""
-        self._expect({State.OPENING, State.FINISHING}, "a stream that is being opened")
+        self._expect(
+            {State.OPENING, State.INTERRUPTED, State.FINISHING}, "a stream that is being opened"
+        )
         self.opened = opened
-        if self.state is State.OPENING:
+        if self.state is not State.FINISHING:
             self.state = State.OPEN
 
     def send(
@@ -105,11 +113,16 @@ class StreamCore:
         if self.state is State.CLOSED:
             raise stream_ended()
         self._expect({State.OPENING, State.OPEN}, "a stream that still takes frames")
-        seq = self._next_seq
-        self._next_seq += 1
-        self._in_flight[seq] = _InFlight(image, captured_s, now_s)
+        seq = self._number(image, captured_s, now_s)
         age_s = max(0.0, now_s - captured_s)
         return Frame(seq=seq, image=image, age_s=age_s, deadline_s=deadline_s)
+
+    def refuse(self, image: Image, *, captured_s: float, now_s: float) -> Received:
+        """Number a picture that no connection can take, and answer it at once."""
+        self._expect({State.INTERRUPTED}, "a stream that is interrupted")
+        seq = self._number(image, captured_s, now_s)
+        self.lost_frames = range(self.lost_frames.start, self._next_seq)
+        return self.receive(_lost(seq, "no connection to send it over"), now_s)
 
     def receive(self, answer: ServerAnswer, now_s: float) -> Received:
         """Match an answer with its frame.
@@ -143,22 +156,31 @@ class StreamCore:
         self.closing = closing
         self.state = State.CLOSED
 
+    def interrupted(self, reason: str, now_s: float) -> list[Received]:
+        """The connection is gone, the stream is not: one `Failed` for each frame under way.
+
+        Until the next `receive_opened` frames are for `refuse`.
+        """
+        self._expect({State.OPEN, State.INTERRUPTED}, "a stream that is open")
+        if self.state is State.OPEN:
+            oldest = next(iter(self._in_flight), self._next_seq)
+            self.lost_frames = range(oldest, self._next_seq)
+            self.state = State.INTERRUPTED
+        return self._fail_all(reason, now_s)
+
     def lost(self, reason: str, now_s: float) -> list[Received]:
         """The stream is over: one `Failed` for each frame that has no answer, oldest first."""
         self.state = State.CLOSED
-        return [
-            self.receive(
-                Failed(
-                    seq=seq,
-                    code=Code.CONNECTION_LOST,
-                    expected="an answer",
-                    got=reason,
-                    repair="open the stream again; send the newest frame, not this one",
-                ),
-                now_s,
-            )
-            for seq in list(self._in_flight)
-        ]
+        return self._fail_all(reason, now_s)
+
+    def _number(self, image: Image, captured_s: float, now_s: float) -> int:
+        seq = self._next_seq
+        self._next_seq += 1
+        self._in_flight[seq] = _InFlight(image, captured_s, now_s)
+        return seq
+
+    def _fail_all(self, reason: str, now_s: float) -> list[Received]:
+        return [self.receive(_lost(seq, reason), now_s) for seq in list(self._in_flight)]
 
     def _expect(self, states: set[State], wanted: str) -> None:
         if self.state not in states:
@@ -168,6 +190,16 @@ class StreamCore:
                 got=f"a stream that is {self.state}",
                 repair="open a new stream",
             )
+
+
+def _lost(seq: int, reason: str) -> Failed:
+    return Failed(
+        seq=seq,
+        code=Code.CONNECTION_LOST,
+        expected="an answer",
+        got=reason,
+        repair="open the stream again; send the newest frame, not this one",
+    )
 
 
 def stream_ended() -> FathomError:
