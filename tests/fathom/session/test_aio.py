@@ -97,7 +97,8 @@ def test_no_server_is_a_lost_connection(server: "ScriptedServer") -> None:
         assert error.value.code is Code.CONNECTION_LOST
         with pytest.raises(FathomError) as error:
             await client.describe(timeout_s=0.01)
-        assert error.value.code is Code.DEADLINE_PASSED
+        assert error.value.code is Code.CONNECTION_LOST
+        assert error.value.expected == f"a Fathom server at {server.address}"
 
     server.stop()
     converse(server, talk)

@@ -137,6 +137,32 @@ class Conversation(RuleBasedStateMachine):
         self.waiting.clear()
         self.received += rest
 
+    @precondition(lambda self: self.core.state is State.OPEN)
+    @rule()
+    def interrupted(self) -> None:
+        next_seq = self.first_seq + len(self.sent)
+        self.first_lost = self.waiting[0][0] if self.waiting else next_seq
+        rest = self.core.interrupted("a cut cable", self.now_s)
+        assert [r.answer.seq for r in rest] == [seq for seq, _ in self.waiting]
+        self.waiting.clear()
+        self.received += rest
+
+    @precondition(lambda self: self.core.state is State.INTERRUPTED)
+    @rule()
+    def refuse(self) -> None:
+        image = picture(len(self.sent))
+        received = self.core.refuse(image, captured_s=self.now_s, now_s=self.now_s)
+        assert outcome(received.answer) == "failed_connection_lost"
+        self.sent.append(image)
+        self.received.append(received)
+
+    @precondition(lambda self: self.core.state is State.INTERRUPTED)
+    @rule()
+    def opened_again(self) -> None:
+        assert self.core.lost_frames == range(self.first_lost, self.first_seq + len(self.sent))
+        self.core.receive_opened(OPENED)
+        assert self.core.state is State.OPEN
+
     @invariant()
     def the_books_balance(self) -> None:
         assert self.core.in_flight == len(self.waiting)

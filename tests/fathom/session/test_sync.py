@@ -108,7 +108,9 @@ def test_describe_waits_for_a_server_as_long_as_it_was_told(server: "ScriptedSer
     server.stop()
     with Client(server.address) as client, pytest.raises(FathomError) as error:
         client.describe(timeout_s=0.01)
-    assert error.value.code is Code.DEADLINE_PASSED
+    assert error.value.code is Code.CONNECTION_LOST
+    assert error.value.expected == f"a Fathom server at {server.address}"
+    assert error.value.got == "no answer within 0.01 s"
 
 
 # Streams
