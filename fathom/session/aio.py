@@ -104,9 +104,8 @@ class Client:
         reconnect    terms of opening it again where its connection is lost; None ends it there
         reconnected  told of each gap, by `answers`, between the last lost frame and the next answer
         """
-        opening = opening or OpenStream()
-        stream = Stream(self._stub, opening, self._clock, reconnect, reconnected)
-        await stream.open()
+        stream = Stream(self._stub, self._clock, reconnect, reconnected)
+        await stream.open(opening or OpenStream())
         return stream
 
     async def close(self) -> None:
@@ -137,12 +136,11 @@ class Stream:
     def __init__(
         self,
         stub: "DepthAsyncStub",
-        opening: OpenStream,
         clock: Callable[[], float],
         reconnect: Reconnect | None = None,
         reconnected: Callable[[Reconnected], object] | None = None,
     ) -> None:
-        self._stub, self._opening, self._clock = stub, opening, clock
+        self._stub, self._clock = stub, clock
         self._backoff = None if reconnect is None else Backoff(reconnect)
         self._reconnected = reconnected
         self._core = StreamCore()
@@ -162,9 +160,10 @@ class Stream:
         """The server's last word, once all answers were taken."""
         return self._core.closing
 
-    async def open(self) -> None:
+    async def open(self, opening: OpenStream) -> None:
         """The first exchange; `Client.stream` has done it."""
-        self.opened = await self._link.open(self._opening)
+        self._opening = opening
+        self.opened = await self._link.open(opening)
         self._core.receive_opened(self.opened)
         if self._backoff is not None:
             self._backoff.connected(self._clock())

@@ -197,6 +197,21 @@ def test_an_error_that_no_retry_helps_ends_the_search(server: "ScriptedServer") 
             stream.send(PICTURE)
 
 
+def test_giving_up_raises_what_ended_the_connection(server: "ScriptedServer") -> None:
+    hang_up_after(server, 1)
+    at_once = Reconnect(give_up_after_s=0)
+    with sync.Client(server.address) as client, client.stream(reconnect=at_once) as stream:
+        stream.send(PICTURE)
+        answers = stream.answers()
+        assert isinstance(next(answers).answer, Failed)
+        with pytest.raises(FathomError) as error:
+            next(answers)
+        assert error.value.code is Code.NOT_READY
+        with pytest.raises(FathomError) as refused:
+            stream.send(PICTURE)
+        assert refused.value.code is Code.CONNECTION_LOST
+
+
 @pytest.mark.parametrize("way", ["close", "finish"])
 def test_leaving_during_a_wait_ends_it_at_once(server: "ScriptedServer", way: str) -> None:
     hang_up_after(server, 1)
@@ -261,5 +276,28 @@ def test_a_task_s_frames_are_refused_at_once_while_nobody_is_there(
             with pytest.raises(FathomError) as error:
                 await anext(answers)
             assert error.value.code is Code.NOT_READY
+
+    asyncio.run(main())
+
+
+def test_a_task_s_numbers_go_on_after_a_server_that_was_away(server: "ScriptedServer") -> None:
+    async def main() -> None:
+        back = asyncio.Event()
+        async with (
+            aio.Client(server.address) as client,
+            await client.stream(reconnect=AT_ONCE, reconnected=lambda _: back.set()) as stream,
+        ):
+            answers = stream.answers()
+            await asyncio.to_thread(server.stop)
+            for seq in (1, 2):
+                assert await stream.send(PICTURE) == seq
+                assert isinstance((await anext(answers)).answer, Failed)
+            again = start_again(server)
+            third = asyncio.ensure_future(anext(answers))
+            await back.wait()
+            assert await stream.send(PICTURE) == 3
+            answer = (await third).answer
+            assert answer.seq == 3 and not isinstance(answer, Failed)
+        await asyncio.to_thread(again.stop(None).wait)
 
     asyncio.run(main())
