@@ -1,15 +1,13 @@
 """What the client needs of a server: `fathom.session.sync` fits, and so does a scripted fake."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
-from fathom.errors import Code, FathomError
 from fathom.session.core import Received
 from fathom.session.pictures import Picture
+from fathom.session.reconnect import Reconnect, Reconnected
 from fathom.values import Closing, Description, Opened, OpenStream
-
-_PATIENCE_S = 5.0
 
 
 class Conversation(Protocol):
@@ -33,9 +31,15 @@ class Conversation(Protocol):
 class Connection(Protocol):
     """One server."""
 
-    def describe(self, *, timeout_s: float) -> Description: ...
+    def describe(self) -> Description: ...
 
-    def stream(self, opening: OpenStream) -> Conversation: ...
+    def stream(
+        self,
+        opening: OpenStream,
+        *,
+        reconnect: Reconnect | None,
+        reconnected: Callable[[Reconnected], object],
+    ) -> Conversation: ...
 
     def __enter__(self) -> Self: ...
 
@@ -45,18 +49,3 @@ class Connection(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-def greet(connection: Connection, server: str) -> Description:
-    """What the server is; raises CONNECTION_LOST within seconds if nobody answers at all."""
-    try:
-        return connection.describe(timeout_s=_PATIENCE_S)
-    except FathomError as error:
-        if error.code not in {Code.DEADLINE_PASSED, Code.CONNECTION_LOST}:
-            raise
-        raise FathomError(
-            Code.CONNECTION_LOST,
-            expected=f"a Fathom server at {server}",
-            got=f"no answer within {_PATIENCE_S:g} s",
-            repair="start one with `make serve`; --server takes its gRPC door, port 8001",
-        ) from error

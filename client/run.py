@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from client.connection import Connection, Conversation, greet
+from client.connection import Connection, Conversation
 from client.interrupts import interrupts
 from client.outputs import Outputs, status_of
 from client.sender import Sender
@@ -19,6 +19,7 @@ from client.sources.choose import open_source
 from client.sources.source import Source, SourceInfo
 from client.summary import Accounts, Summary
 from fathom.errors import Code, FathomError
+from fathom.session.reconnect import Reconnect, ending
 from fathom.session.sync import Client
 from fathom.values import Closing, OpenStream, Policy
 
@@ -54,9 +55,16 @@ def run(settings: Settings, *, connect: Callable[[str], Connection] = Client) ->
         closing(Outputs(settings, title=info.name, fps=info.fps)) as outputs,
         connect(settings.server) as connection,
     ):
-        greet(connection, settings.server)
-        with closing(connection.stream(_opening(settings, live=info.live))) as stream:
-            return _converse(settings, source, stream, outputs)
+        connection.describe()  # waits for a server that is still starting
+        accounts = Accounts()
+        wanted = info.live if settings.reconnect is None else settings.reconnect
+        stream = connection.stream(
+            _opening(settings, live=info.live),
+            reconnect=Reconnect() if wanted else None,
+            reconnected=accounts.note_gap,
+        )
+        with closing(stream):
+            return _converse(settings, source, stream, accounts, outputs)
 
 
 def _opening(settings: Settings, *, live: bool) -> OpenStream:
@@ -69,7 +77,11 @@ def _opening(settings: Settings, *, live: bool) -> OpenStream:
 
 
 def _converse(
-    settings: Settings, source: Source, stream: Conversation, outputs: Outputs
+    settings: Settings,
+    source: Source,
+    stream: Conversation,
+    accounts: Accounts,
+    outputs: Outputs,
 ) -> Outcome:
     default_slots = _LIVE_WINDOW if source.info.live else _RECORDED_WINDOW
     sender = Sender(
@@ -79,7 +91,6 @@ def _converse(
         quality=settings.quality,
         max_frames=settings.max_frames,
     )
-    accounts = Accounts()
     with ThreadPoolExecutor(1, "send") as pool, interrupts(sender.stop, stream.close):
         sending = pool.submit(sender.run)
         error = None
@@ -147,14 +158,7 @@ def _unwritable(error: OSError) -> FathomError:
 
 def _ended_by(closing_: Closing | None) -> FathomError | None:
     """The server's reason for ending a stream before its sender did."""
-    if closing_ is None or closing_.code is None:
-        return None
-    return FathomError(
-        closing_.code,
-        expected="a stream that lasts until its sender ends it",
-        got=f"the server's end: {closing_.reason}",
-        repair="start again once a server is ready",
-    )
+    return None if closing_ is None else ending(closing_)
 
 
 def _failure(sending: Future[None]) -> FathomError | None:

@@ -14,10 +14,11 @@ from fathom.values import ColourMap, Colours, Options, Output, Policy
 class Settings:
     """One run of the client.
 
-    policy    None leaves it to the source: `latest` for a live one, `all` for a recording
-    window    frames under way at once; None leaves it to the source
-    fps       rate instead of the source's own
-    quality   of the JPEG a camera's or video's frame is sent as; None sends the pixels themselves
+    policy     None leaves it to the source: `latest` for a live one, `all` for a recording
+    reconnect  None leaves it to the source: a live one waits for a lost server, a recording ends
+    window     frames under way at once; None leaves it to the source
+    fps        rate instead of the source's own
+    quality    of the JPEG a camera's or video's frame is sent as; None sends the pixels themselves
     """
 
     source: str
@@ -25,6 +26,7 @@ class Settings:
     model: str = ""
     policy: Policy | None = None
     every_n: int = 1
+    reconnect: bool | None = None
     window: int | None = None
     hfov_deg: float | None = None
     smoothing: float = 0.0
@@ -94,6 +96,7 @@ def parse(argv: Sequence[str] | None, *, help_text: str | None) -> Settings:
         model=given.model,
         policy=given.policy,
         every_n=given.every_n,
+        reconnect=given.reconnect,
         window=given.in_flight,
         hfov_deg=given.hfov,
         smoothing=given.smoothing,
@@ -130,6 +133,8 @@ def _add_conversation(parser: argparse.ArgumentParser) -> None:
     add("--policy", type=Policy, choices=list(Policy), metavar="{latest,all,every_n}",
         help="when frames come faster than answers (latest if live, else all)")  # fmt: skip
     add("--every-n", type=int, default=1, metavar="N", help="with --policy every_n")
+    add("--reconnect", action=argparse.BooleanOptionalAction,
+        help="look for a server that was lost (if live)")  # fmt: skip
     add("--in-flight", type=int, metavar="N", help="frames under way at once (3 live, else 8)")
     add("--hfov", type=float, metavar="DEG", help="the camera's horizontal field of view")
     add("--smoothing", type=float, default=0.0, metavar="0..1", help="over time (off)")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from fathom.session.core import Received
+from fathom.session.reconnect import Reconnected
 from fathom.values import EncodedDepth, Failed, Skipped
 
 # Times are kept for the last answers only: a camera runs for weeks. An hour at 30 per second.
@@ -28,6 +29,8 @@ class Summary:
     """The books of a run: sent = answered + skipped + failed + unanswered.
 
     passed_over   pictures that the camera gave and a newer one replaced before sending
+    reconnects    how often the connection was lost and found again
+    away_s        seconds of that, in all
     duration_s    from sending the first frame to receiving the last answer
     fps           answered frames per second of that time
     age_s         from capture to receiving, answered frames only
@@ -42,6 +45,8 @@ class Summary:
     skipped: Mapping[str, int]
     failed: Mapping[str, int]
     passed_over: int
+    reconnects: int
+    away_s: float
     duration_s: float
     fps: float
     age_s: Percentiles | None
@@ -69,6 +74,8 @@ class Accounts:
         self.answered = 0
         self.skipped: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
+        self.reconnects = 0
+        self._away_s = 0.0
         self._ages_s: deque[float] = deque(maxlen=_KEPT)
         self._round_trips_s: deque[float] = deque(maxlen=_KEPT)
         self._latest_s: deque[float] = deque(maxlen=_RATE_OVER + 1)
@@ -90,6 +97,11 @@ class Accounts:
                 self.skipped[reason.value] += 1
             case Failed(code=code):
                 self.failed[code.value] += 1
+
+    def note_gap(self, gap: Reconnected) -> None:
+        """Enter a connection that was lost and found again."""
+        self.reconnects += 1
+        self._away_s += gap.gap_s
 
     @property
     def answers(self) -> int:
@@ -117,6 +129,8 @@ class Accounts:
             skipped=dict(self.skipped),
             failed=dict(self.failed),
             passed_over=passed_over,
+            reconnects=self.reconnects,
+            away_s=self._away_s,
             duration_s=duration_s,
             fps=self.answered / duration_s if duration_s > 0 else 0.0,
             age_s=percentiles(self._ages_s),
@@ -146,6 +160,8 @@ def lines(summary: Summary) -> list[str]:
         rows.append(f"{'unanswered':<12}{summary.unanswered}")
     if summary.passed_over:
         rows.append(f"{'passed over':<12}{summary.passed_over} (newer ones were sent instead)")
+    if summary.reconnects:
+        rows.append(f"{'reconnects':<12}{summary.reconnects} ({summary.away_s:.1f} s without)")
     rows.append(f"{'rate':<12}{summary.fps:.1f} answers/s over {summary.duration_s:.2f} s")
     for name, times in (("age", summary.age_s), ("round trip", summary.round_trip_s)):
         if times is not None:

@@ -25,6 +25,7 @@ from fathom.errors import Code, FathomError
 from fathom.geometry import Intrinsics
 from fathom.session.core import Received, StreamCore
 from fathom.session.pictures import Picture, as_image
+from fathom.session.reconnect import Reconnect, Reconnected
 from fathom.values import (
     Closing,
     DepthEncoding,
@@ -83,12 +84,20 @@ class ScriptedStream:
     """A stream with the real books, whose answers the test writes; no network, no other thread.
 
     breaks_before  the frame whose answer never comes: the connection is lost there
+    gap_before     the frame whose connection was lost and found again
     closing        the server's last word
     """
 
     def __init__(
-        self, script: Script, *, breaks_before: int | None = None, closing: Closing | None = None
+        self,
+        script: Script,
+        *,
+        breaks_before: int | None = None,
+        gap_before: int | None = None,
+        closing: Closing | None = None,
     ) -> None:
+        self.reconnected: Callable[[Reconnected], object] = lambda _: None
+        self._gap_before = gap_before
         self.opened = Opened(stream_id=1, model="plane", version=1, limits=Limits())
         self.closing: Closing | None = None
         self.frames: list[Frame] = []
@@ -114,6 +123,11 @@ class ScriptedStream:
             if frame.seq == self._breaks_before:
                 yield from self._core.lost("a cut cable", 0.0)
                 raise lost()
+            if frame.seq == self._gap_before:
+                yield self._core.receive(Failed.from_error(frame.seq, lost()), 0.0)
+                gap = range(frame.seq, frame.seq + 1)
+                self.reconnected(Reconnected(lost=gap, attempts=2, gap_s=3.5, reason=lost()))
+                continue
             yield self._core.receive(self._script(frame), 0.0)
         self.closing = self._last_word
 
@@ -127,12 +141,12 @@ class ScriptedServer:
     def __init__(self, stream: ScriptedStream, refusal: FathomError | None = None) -> None:
         self.scripted, self.refusal = stream, refusal
         self.opening: OpenStream | None = None
+        self.reconnect: Reconnect | None = None
 
     def __call__(self, _target: str) -> Self:
         return self
 
-    def describe(self, *, timeout_s: float) -> Description:
-        assert timeout_s < 60
+    def describe(self) -> Description:
         if self.refusal is not None:
             raise self.refusal
         return Description(
@@ -146,8 +160,15 @@ class ScriptedServer:
             precision="f32",
         )
 
-    def stream(self, opening: OpenStream) -> ScriptedStream:
-        self.opening = opening
+    def stream(
+        self,
+        opening: OpenStream,
+        *,
+        reconnect: Reconnect | None,
+        reconnected: Callable[[Reconnected], object],
+    ) -> ScriptedStream:
+        self.opening, self.reconnect = opening, reconnect
+        self.scripted.reconnected = reconnected
         return self.scripted
 
     def __enter__(self) -> Self:
@@ -328,16 +349,38 @@ def test_a_picture_that_cannot_be_read_is_shown_black_with_its_failure(tmp_path:
     assert len(frames_in(out)) == 2
 
 
-@pytest.mark.parametrize("code", [Code.DEADLINE_PASSED, Code.CONNECTION_LOST])
 def test_a_server_that_does_not_answer_is_one_line(
-    folder: Path, capsys: pytest.CaptureFixture[str], code: Code
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    silent = FathomError(code, expected="an answer", got="none", repair="more time")
-    server = ScriptedServer(ScriptedStream(plane), refusal=silent)
+    server = ScriptedServer(ScriptedStream(plane), refusal=lost())
     assert main(["--source", str(folder), "--server", "far:9"], connect=server) == 1
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert "expected a Fathom server at far:9" in err and "make serve" in err
+    assert capsys.readouterr().err == f"client: {lost()}\n"
+
+
+def test_a_server_that_was_found_again_is_counted_and_the_video_goes_on(tmp_path: Path) -> None:
+    server = ScriptedServer(ScriptedStream(plane, gap_before=3))
+    out = tmp_path / "out.mp4"
+    outcome = run(
+        Settings(source="synthetic", fps=500, max_frames=_FRAMES, save=out), connect=server
+    )
+    summary = outcome.summary
+    assert outcome.error is None
+    assert (summary.reconnects, summary.away_s) == (1, 3.5)
+    assert (summary.answered, summary.failed) == (_FRAMES - 1, {"connection_lost": 1})
+    assert len(frames_in(out)) == _FRAMES
+
+
+@pytest.mark.parametrize(
+    ("live", "asked", "wanted"),
+    [(True, None, True), (False, None, False), (True, False, False), (False, True, True)],
+)
+def test_only_a_live_source_waits_for_a_lost_server_unless_asked(
+    folder: Path, live: bool, asked: bool | None, wanted: bool
+) -> None:
+    server = serving()
+    source = "synthetic" if live else str(folder)
+    run(Settings(source=source, fps=500, max_frames=2, reconnect=asked), connect=server)
+    assert (server.reconnect is not None) == wanted
 
 
 def test_misuse_exits_with_two_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ def test_defaults_leave_the_choice_to_the_source() -> None:
 def test_every_flag_arrives() -> None:
     settings = parsed(
         "--source 0 --server far:9 --model m --policy every_n --every-n 3 --in-flight 5"
+        " --no-reconnect"
         " --hfov 63.5 --smoothing 0.5 --quality 70 --fps 12 --max-frames 9 --save o.mp4"
         " --save-depth d --save-ply p --show --near 1 --far 4 --colormap magma --json s.json"
     )
@@ -36,6 +37,7 @@ def test_every_flag_arrives() -> None:
     assert settings.colours.map is ColourMap.MAGMA
     assert (settings.save, settings.json) == (Path("o.mp4"), Path("s.json"))
     assert settings.show
+    assert settings.reconnect is False
     assert settings.options.camera == FieldOfView(63.5)
     assert settings.options.smoothing == 0.5
 

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from client.summary import Accounts, Percentiles, Summary, lines, percentiles
-from fathom.errors import Code
+from fathom.errors import Code, FathomError
 from fathom.geometry import Intrinsics
 from fathom.session.core import Received
+from fathom.session.reconnect import Reconnected
 from fathom.values import (
     DepthEncoding,
     EncodedDepth,
@@ -103,6 +104,15 @@ def test_good_means_answered_and_nothing_failed() -> None:
     assert not closed(accounts, sent=3).good
     accounts.note(received(failed(3, Code.BAD_IMAGE)), 1.0)
     assert not closed(accounts, sent=3).good
+
+
+def test_gaps_are_counted_and_only_then_told() -> None:
+    accounts = mixed()
+    assert not any("reconnects" in line for line in lines(closed(accounts, sent=6)))
+    reason = FathomError(Code.NOT_READY, expected="a server", got="none", repair="wait")
+    for gap_s in (1.5, 2.0):
+        accounts.note_gap(Reconnected(lost=range(0), attempts=1, gap_s=gap_s, reason=reason))
+    assert "reconnects  2 (3.5 s without)" in lines(closed(accounts, sent=6))
 
 
 def test_the_terminal_and_the_file_say_the_same() -> None:
