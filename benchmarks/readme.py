@@ -17,6 +17,7 @@ README = ROOT / "README.md"
 MODEL = ROOT / "model_repository" / "indoor-mnv2"
 BEGIN = "<!-- figures: begin (benchmarks/readme.py writes this part) -->"
 END = "<!-- figures: end -->"
+_NAMES = {"delta1": "delta1", "abs_rel": "AbsRel", "rmse": "RMSE", "log10": "log10"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -45,11 +46,12 @@ def render(card: Card, fps: Mapping[str, Any]) -> str:
 
 def _accuracy(card: Card) -> str:
     test = [figure for figure in card.figures if ", test," in figure.protocol]
-    cells = "".join(f"| {figure.name} {figure.value:.3f} {_unit(figure.unit)}" for figure in test)
+    names = " | ".join(_NAMES[figure.name] for figure in test)
+    values = " | ".join(f"{figure.value:.3f}{_unit(figure.unit)}" for figure in test)
     return (
         f"**Accuracy** of `{card.name}` ({card.parameters / 1e6:.2f} M parameters, trained on"
         f" {card.data}), protocol `{test[0].protocol}`: Eigen crop, no alignment, no flip.\n\n"
-        f"{cells}|\n{'|---' * len(test)}|"
+        f"| {names} |\n{'|---' * len(test)}|\n| {values} |"
     )
 
 
@@ -82,7 +84,7 @@ def _speed(card: Card, result: Mapping[str, Any]) -> str:
 
 
 def _unit(unit: str) -> str:
-    return unit if unit == "m" else ""
+    return " m" if unit == "m" else ""
 
 
 def _result(name: str) -> dict[str, Any]:
