@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from grpc import aio
+from grpc import StatusCode, aio
 
 from fathom.codecs.answer import decode_answer
 from fathom.errors import FathomError
@@ -400,6 +400,14 @@ def _task_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
+# gRPC's details where a write met a connection that had just broken; the status it gives is
+# INTERNAL, which from a server would mean a bug.
+_BROKEN_WRITE = "Internal error from Core"
+
+
 def _error(error: aio.AioRpcError) -> FathomError:
+    details = error.details() or ""
+    if details == _BROKEN_WRITE:
+        return error_from_rpc(StatusCode.UNAVAILABLE, "the connection broke", ())
     metadata = error.trailing_metadata() or ()
-    return error_from_rpc(error.code(), error.details() or "", metadata)  # type: ignore[arg-type]
+    return error_from_rpc(error.code(), details, metadata)  # type: ignore[arg-type]
