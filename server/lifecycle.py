@@ -102,7 +102,9 @@ class Server:
             model.dispatch.stop()
         service.end_streams(_stopping())
         await asyncio.gather(grpc_door.stop(_GRACE_S), http_door.stop(_GRACE_S))
-        for model in self._models:
+        # Last opened, first closed: each OpenVINO model gives the signal stack back that it found,
+        # and in any other order that is one which is gone. The next signal would be the last.
+        for model in reversed(list(self._models)):
             if not await asyncio.to_thread(model.lanes.join, 1.0):
                 _log.error("lanes.stuck model=%s", model.card.name)
             model.engine.close()
