@@ -12,10 +12,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from grpc import StatusCode, aio
+from grpc import aio
 
 from fathom.codecs.answer import decode_answer
 from fathom.errors import FathomError
+from fathom.session.aio_link import Link, rpc_error, task_cancelled
 from fathom.session.channel import CHANNEL_OPTIONS, absent, predict_request, reply_depth
 from fathom.session.core import Received, State, StreamCore, stream_ended
 from fathom.session.pictures import Picture, as_image
@@ -34,13 +35,10 @@ from fathom.wire import depth_pb2 as pb
 from fathom.wire.convert import (
     answer_from_wire,
     closing_from_wire,
-    description_from_wire,
     frame_to_wire,
-    open_to_wire,
-    opened_from_wire,
 )
 from fathom.wire.depth_pb2_grpc import DepthStub
-from fathom.wire.status import error_from_rpc
+from fathom.wire.describe import description_from_wire
 
 if TYPE_CHECKING:
     from fathom.wire.depth_pb2_grpc import DepthAsyncStub  # a name of the stubs alone
@@ -62,7 +60,7 @@ class Client:
                 pb.DescribeRequest(), timeout=timeout_s, wait_for_ready=True
             )
         except aio.AioRpcError as error:
-            raise absent(_error(error), self._target, timeout_s) from error
+            raise absent(rpc_error(error), self._target, timeout_s) from error
         return description_from_wire(reply)
 
     async def predict(
@@ -90,7 +88,7 @@ class Client:
         try:
             return reply_depth(await self._stub.Predict(request, timeout=timeout_s))
         except aio.AioRpcError as error:
-            raise _error(error) from error
+            raise rpc_error(error) from error
 
     async def stream(
         self,
@@ -148,7 +146,7 @@ class Stream:
         self._closed = False
         self._end: FathomError | None = None
         self._ready: deque[Received] = deque()  # answers made here, waiting for `answers`
-        self._link = _Link(stub)
+        self._link = Link(stub)
 
     @property
     def in_flight(self) -> int:
@@ -199,8 +197,8 @@ class Stream:
         try:
             await self._link.call.write(request)
         except aio.AioRpcError as error:
-            if self._backoff is None or not _error(error).status.retry:
-                raise _error(error) from error
+            if self._backoff is None or not rpc_error(error).status.retry:
+                raise rpc_error(error) from error
         except asyncio.InvalidStateError as error:  # gRPC's word for a call that is over
             if self._backoff is None or self._closed:
                 raise stream_ended() from error
@@ -268,10 +266,10 @@ class Stream:
                     self._end = end
                     return
         except aio.AioRpcError as error:
-            self._end = _error(error)
+            self._end = rpc_error(error)
             self._end.__cause__ = error
         except asyncio.CancelledError:
-            if _task_cancelled():
+            if task_cancelled():
                 raise
             self._end = stream_ended()  # by `close`
 
@@ -330,7 +328,7 @@ class Stream:
 
     async def _reopen(self) -> FathomError | None:
         """One attempt; None if the stream is open again."""
-        self._link = _Link(self._stub)  # so that `close` reaches it
+        self._link = Link(self._stub)  # so that `close` reaches it
         try:
             async with asyncio.timeout(ATTEMPT_S):
                 opened = await self._link.open(self._opening)
@@ -366,48 +364,3 @@ class Stream:
     def _settled(self) -> Iterator[Received]:
         while self._ready:
             yield self._ready.popleft()
-
-
-class _Link:
-    """One connection of a stream."""
-
-    def __init__(self, stub: "DepthAsyncStub") -> None:
-        self.call = stub.Stream()  # type: ignore[call-arg]  # the stubs lag behind grpcio
-
-    async def open(self, opening: OpenStream) -> Opened:
-        """Ask for the stream and wait for the server's yes; raises its no."""
-        try:
-            await self.call.write(pb.StreamRequest(open=open_to_wire(opening)))
-            reply = await self.call.read()
-        except aio.AioRpcError as error:
-            raise _error(error) from error
-        except asyncio.CancelledError:
-            if _task_cancelled():
-                raise
-            raise stream_ended() from None
-        if not isinstance(reply, pb.StreamReply):
-            raise error_from_rpc(
-                await self.call.code(),
-                await self.call.details(),
-                await self.call.trailing_metadata() or (),
-            )
-        return opened_from_wire(reply.opened)
-
-
-def _task_cancelled() -> bool:
-    """Whether a CancelledError is for this task; gRPC raises the same for a call that was."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
-
-
-# gRPC's details where a write met a connection that had just broken; the status it gives is
-# INTERNAL, which from a server would mean a bug.
-_BROKEN_WRITE = "Internal error from Core"
-
-
-def _error(error: aio.AioRpcError) -> FathomError:
-    details = error.details() or ""
-    if details == _BROKEN_WRITE:
-        return error_from_rpc(StatusCode.UNAVAILABLE, "the connection broke", ())
-    metadata = error.trailing_metadata() or ()
-    return error_from_rpc(error.code(), details, metadata)  # type: ignore[arg-type]

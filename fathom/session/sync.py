@@ -19,12 +19,12 @@ from fathom.session.channel import CHANNEL_OPTIONS, absent, predict_request, rep
 from fathom.session.core import Received, State, StreamCore, stream_ended
 from fathom.session.pictures import Picture, as_image
 from fathom.session.reconnect import ATTEMPT_S, Backoff, Reconnect, Reconnected, ending
+from fathom.session.sync_link import Link, rpc_error
 from fathom.values import (
     Closing,
     DepthMap,
     Description,
     EncodedDepth,
-    Opened,
     OpenStream,
     Options,
     Policy,
@@ -33,16 +33,10 @@ from fathom.wire import depth_pb2 as pb
 from fathom.wire.convert import (
     answer_from_wire,
     closing_from_wire,
-    description_from_wire,
     frame_to_wire,
-    open_to_wire,
-    opened_from_wire,
 )
 from fathom.wire.depth_pb2_grpc import DepthStub
-from fathom.wire.status import error_from_rpc
-
-# Requests between `send` and the transport. Past this `send` waits: what queues here only ages.
-_OUTBOX_FRAMES = 2
+from fathom.wire.describe import description_from_wire
 
 
 class Client:
@@ -61,7 +55,7 @@ class Client:
                 pb.DescribeRequest(), timeout=timeout_s, wait_for_ready=True
             )
         except grpc.RpcError as error:
-            raise absent(_error(error), self._target, timeout_s) from error
+            raise absent(rpc_error(error), self._target, timeout_s) from error
         return description_from_wire(reply)
 
     def predict(
@@ -89,7 +83,7 @@ class Client:
         try:
             return reply_depth(self._stub.Predict(request, timeout=timeout_s))
         except grpc.RpcError as error:
-            raise _error(error) from error
+            raise rpc_error(error) from error
 
     def stream(
         self,
@@ -144,7 +138,7 @@ class Stream:
         self._changed = threading.Condition()  # guards the books and everything below
         self._closed = False
         self._ready: deque[Received] = deque()  # answers made here, waiting for `answers`
-        self._link = _Link(stub, opening)
+        self._link = Link(stub, opening)
         self.opened = self._link.receive_opened()
         self._core.receive_opened(self.opened)
         if self._backoff is not None:
@@ -264,7 +258,7 @@ class Stream:
                     received = self._core.receive(answer, self._clock())
                 yield received
         except grpc.RpcError as error:
-            end = _error(error)
+            end = rpc_error(error)
             end.__cause__ = error
             return end
         return None
@@ -310,7 +304,7 @@ class Stream:
 
     def _reopen(self) -> FathomError | None:
         """One attempt; None if the stream is open again."""
-        link = _Link(self._stub, self._opening)
+        link = Link(self._stub, self._opening)
         with self._changed:
             self._link = link  # so that `close` reaches it
             if self._closed:
@@ -355,69 +349,3 @@ class Stream:
     def _settled(self) -> Iterator[Received]:
         while self._ready:
             yield self._ready.popleft()
-
-
-class _Link:
-    """One connection of a stream: requests out, replies in."""
-
-    def __init__(self, stub: DepthStub, opening: OpenStream) -> None:
-        self.outbox = _Outbox()
-        self.outbox.put(pb.StreamRequest(open=open_to_wire(opening)))
-        self._call = stub.Stream(iter(self.outbox))
-        self.replies = iter(self._call)
-
-    def receive_opened(self) -> Opened:
-        """Wait for the server's yes; raises its no."""
-        try:
-            reply = next(self.replies, None)
-        except grpc.RpcError as error:
-            self.outbox.close()
-            raise _error(error) from error
-        if reply is None:
-            self.outbox.close()
-            raise error_from_rpc(grpc.StatusCode.OK, "a stream that ended before it opened", ())
-        return opened_from_wire(reply.opened)
-
-    def close(self) -> None:
-        self.outbox.close()
-        self._call.cancel()  # type: ignore[no-untyped-call]  # the stubs lag behind grpcio
-
-
-class _Outbox:
-    """Requests on their way to the transport, bounded; ends when closed and empty."""
-
-    def __init__(self) -> None:
-        self._requests: deque[pb.StreamRequest] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-
-    def put(self, request: pb.StreamRequest) -> None:
-        with self._changed:
-            self._requests.append(request)
-            self._changed.notify_all()
-
-    def wait_for_room(self) -> bool:
-        """True when another request may be put, False once closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._requests) < _OUTBOX_FRAMES)
-            return not self._closed
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def __iter__(self) -> Iterator[pb.StreamRequest]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._requests)
-                if not self._requests:
-                    return
-                request = self._requests.popleft()
-                self._changed.notify_all()
-            yield request
-
-
-def _error(error: grpc.RpcError) -> FathomError:
-    metadata = error.trailing_metadata() or ()
-    return error_from_rpc(error.code(), error.details() or "", metadata)  # type: ignore[arg-type]

@@ -3,10 +3,6 @@
 Whatever a message can hold that a value cannot is refused here with BAD_OPTION or BAD_REQUEST.
 """
 
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
-from typing import TypeVar
-
 from fathom.codecs.image import sniff
 from fathom.errors import Code, FathomError
 from fathom.geometry import Camera, FieldOfView, FocalLength, Intrinsics, Size
@@ -15,15 +11,10 @@ from fathom.values import (
     ColourMap,
     Colours,
     DepthEncoding,
-    Description,
     EncodedDepth,
     Failed,
     Frame,
     Image,
-    ImageEncoding,
-    LabelEncoding,
-    Limits,
-    ModelInfo,
     Opened,
     OpenStream,
     Options,
@@ -31,48 +22,22 @@ from fathom.values import (
     Policy,
     ServerAnswer,
     Skipped,
-    SkipReason,
     StageTimes,
 )
 from fathom.wire import depth_pb2 as pb
+from fathom.wire.describe import limits_from_wire, limits_to_wire
+from fathom.wire.numbers import (
+    DEPTH_ENCODING,
+    IMAGE_ENCODING,
+    LABEL_ENCODING,
+    POLICY,
+    SKIP_REASON,
+    member,
+    to_s,
+    to_us,
+)
 
-_E = TypeVar("_E", bound=StrEnum)
-_N = TypeVar("_N", bound=int)
-
-
-def _names(values: type[_E], prefix: str, numbers: Iterable[tuple[str, _N]]) -> dict[_E, _N]:
-    """The wire number of every member: DepthEncoding.F16_M is DEPTH_ENCODING_F16_M."""
-    by_name = dict(numbers)
-    return {member: by_name[f"{prefix}_{member.name}"] for member in values}
-
-
-IMAGE_ENCODING = _names(ImageEncoding, "IMAGE_ENCODING", pb.ImageEncoding.items())
-DEPTH_ENCODING = _names(DepthEncoding, "DEPTH_ENCODING", pb.DepthEncoding.items())
-LABEL_ENCODING = _names(LabelEncoding, "LABEL_ENCODING", pb.LabelEncoding.items())
-POLICY = _names(Policy, "POLICY", pb.Policy.items())
-SKIP_REASON = _names(SkipReason, "SKIP_REASON", pb.SkipReason.items())
 _OUTPUT = {Output.NETWORK: pb.OutputSize.KIND_NETWORK, Output.SOURCE: pb.OutputSize.KIND_SOURCE}
-
-
-def _member(table: Mapping[_E, int], number: int, what: str) -> _E:
-    for member, known in table.items():
-        if known == number:
-            return member
-    raise FathomError(
-        Code.BAD_OPTION,
-        expected=f"{what}: {', '.join(table)}",
-        got=f"number {number}",
-        repair="generate the client again from this server's depth.proto",
-    )
-
-
-def to_us(seconds: float) -> int:
-    """Seconds to the wire's microseconds, kept within its 64 bits."""
-    return min(max(0, round(seconds * 1e6)), 2**64 - 1)
-
-
-def to_s(microseconds: int) -> float:
-    return microseconds / 1e6
 
 
 def image_to_wire(image: Image, message: pb.Image | None = None) -> pb.Image:
@@ -90,7 +55,7 @@ def image_to_wire(image: Image, message: pb.Image | None = None) -> pb.Image:
 
 def image_from_wire(message: pb.Image) -> Image:
     encoding = (
-        _member(IMAGE_ENCODING, message.encoding, "an image encoding")
+        member(IMAGE_ENCODING, message.encoding, "an image encoding")
         if message.encoding
         else sniff(message.data)
     )
@@ -142,13 +107,13 @@ def options_to_wire(options: Options) -> pb.Options:
 def options_from_wire(message: pb.Options) -> Options:
     return Options(
         depth_encoding=(
-            _member(DEPTH_ENCODING, message.depth_encoding, "a depth encoding")
+            member(DEPTH_ENCODING, message.depth_encoding, "a depth encoding")
             if message.depth_encoding
             else DepthEncoding.U16_MM
         ),
         output=_output_from_wire(message.output_size),
         labels=(
-            _member(LABEL_ENCODING, message.labels, "a label encoding") if message.labels else None
+            member(LABEL_ENCODING, message.labels, "a label encoding") if message.labels else None
         ),
         smoothing=message.smoothing,
         camera=_camera_option(message),
@@ -172,7 +137,7 @@ def _camera_option(message: pb.Options) -> Camera | None:
 def _output_from_wire(message: pb.OutputSize) -> Output | Size:
     if message.WhichOneof("size") == "explicit":
         return message.explicit.height, message.explicit.width
-    return _member(_OUTPUT, message.kind, "an output size") if message.kind else Output.NETWORK
+    return member(_OUTPUT, message.kind, "an output size") if message.kind else Output.NETWORK
 
 
 def _colours_from_wire(message: pb.Colours) -> Colours:
@@ -215,7 +180,7 @@ def open_to_wire(opening: OpenStream) -> pb.Open:
 
 
 def open_from_wire(message: pb.Open) -> OpenStream:
-    policy = _member(POLICY, message.policy, "a policy") if message.policy else Policy.LATEST
+    policy = member(POLICY, message.policy, "a policy") if message.policy else Policy.LATEST
     if policy is Policy.EVERY_N and message.every_n < 1:
         raise FathomError(
             Code.BAD_OPTION,
@@ -231,26 +196,6 @@ def open_from_wire(message: pb.Open) -> OpenStream:
         options=options_from_wire(message.options),
         deadline_s=to_s(message.deadline_us) or None,
         priority=message.priority,
-    )
-
-
-def limits_to_wire(limits: Limits) -> pb.Limits:
-    return pb.Limits(
-        image_bytes=limits.image_bytes,
-        image_pixels=limits.image_pixels,
-        side_px=limits.side_px,
-        waiting_frames=limits.waiting_frames,
-        streams=limits.streams,
-    )
-
-
-def limits_from_wire(message: pb.Limits) -> Limits:
-    return Limits(
-        image_bytes=message.image_bytes,
-        image_pixels=message.image_pixels,
-        side_px=message.side_px,
-        waiting_frames=message.waiting_frames,
-        streams=message.streams,
     )
 
 
@@ -340,7 +285,7 @@ def answer_from_wire(message: pb.Answer) -> ServerAnswer:
         case "skipped":
             skipped = message.skipped
             newer = skipped.superseded_by if skipped.HasField("superseded_by") else None
-            reason = _member(SKIP_REASON, skipped.reason, "a reason")
+            reason = member(SKIP_REASON, skipped.reason, "a reason")
             return Skipped(seq=message.seq, reason=reason, superseded_by=newer, age_s=age_s)
         case "failed":
             return failed_from_wire(message.failed, message.seq, age_s)
@@ -356,13 +301,13 @@ def answer_from_wire(message: pb.Answer) -> ServerAnswer:
 def _depth_from_wire(message: pb.Answer, age_s: float) -> EncodedDepth:
     depth, stages = message.depth, message.stages
     label_encoding = (
-        _member(LABEL_ENCODING, depth.label_encoding, "a label encoding")
+        member(LABEL_ENCODING, depth.label_encoding, "a label encoding")
         if depth.label_encoding
         else None
     )
     return EncodedDepth(
         seq=message.seq,
-        encoding=_member(DEPTH_ENCODING, depth.encoding, "a depth encoding"),
+        encoding=member(DEPTH_ENCODING, depth.encoding, "a depth encoding"),
         width_px=depth.width,
         height_px=depth.height,
         data=depth.data,
@@ -393,60 +338,3 @@ def closing_from_wire(message: pb.Closing) -> Closing:
     if message.code and code is None:
         code = Code.INTERNAL
     return Closing(code=code, reason=message.reason, counts=dict(message.counts))
-
-
-def description_to_wire(description: Description) -> pb.DescribeReply:
-    return pb.DescribeReply(
-        server_version=description.server_version,
-        models=[_model_to_wire(model) for model in description.models],
-        depth_encodings=[DEPTH_ENCODING[e] for e in description.depth_encodings],
-        image_encodings=[IMAGE_ENCODING[e] for e in description.image_encodings],
-        limits=limits_to_wire(description.limits),
-        engine=description.engine,
-        device=description.device,
-        precision=description.precision,
-    )
-
-
-def _model_to_wire(model: ModelInfo) -> pb.Model:
-    return pb.Model(
-        name=model.name,
-        version=model.version,
-        summary=model.summary,
-        input_size=pb.Size(width=model.input_size[1], height=model.input_size[0]),
-        outputs=model.outputs,
-        classes=model.classes,
-        focal_px=model.focal_px,
-        min_m=model.range_m[0],
-        max_m=model.range_m[1],
-    )
-
-
-def description_from_wire(message: pb.DescribeReply) -> Description:
-    return Description(
-        server_version=message.server_version,
-        models=tuple(
-            ModelInfo(
-                name=model.name,
-                version=model.version,
-                summary=model.summary,
-                input_size=(model.input_size.height, model.input_size.width),
-                outputs=tuple(model.outputs),
-                classes=tuple(model.classes),
-                focal_px=model.focal_px,
-                range_m=(model.min_m, model.max_m),
-            )
-            for model in message.models
-        ),
-        depth_encodings=_known(DEPTH_ENCODING, message.depth_encodings),
-        image_encodings=_known(IMAGE_ENCODING, message.image_encodings),
-        limits=limits_from_wire(message.limits),
-        engine=message.engine,
-        device=message.device,
-        precision=message.precision,
-    )
-
-
-def _known(table: Mapping[_E, int], numbers: Iterable[int]) -> tuple[_E, ...]:
-    wanted = set(numbers)
-    return tuple(member for member, number in table.items() if number in wanted)

@@ -16,14 +16,14 @@ from fathom.wire import depth_pb2 as pb
 from fathom.wire.convert import (
     answer_to_wire,
     closing_to_wire,
-    description_to_wire,
     image_from_wire,
     open_from_wire,
     opened_to_wire,
     options_from_wire,
-    to_s,
 )
 from fathom.wire.depth_pb2_grpc import DepthServicer, add_DepthServicer_to_server
+from fathom.wire.describe import description_to_wire
+from fathom.wire.numbers import to_s
 from fathom.wire.status import status_code, trailing_metadata
 from server.service import Service, closing
 from server.streams import Stream

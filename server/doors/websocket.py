@@ -36,8 +36,8 @@ from fathom.wire.convert import (
     image_from_wire,
     open_from_wire,
     opened_to_wire,
-    to_s,
 )
+from fathom.wire.numbers import to_s
 from server.doors.framing import (
     HEADER_BYTES,
     LENGTH_BYTES,

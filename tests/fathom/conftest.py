@@ -26,11 +26,11 @@ from fathom.wire import depth_pb2 as pb
 from fathom.wire.convert import (
     answer_to_wire,
     closing_to_wire,
-    description_to_wire,
     opened_to_wire,
     options_from_wire,
 )
 from fathom.wire.depth_pb2_grpc import DepthServicer, add_DepthServicer_to_server
+from fathom.wire.describe import description_to_wire
 from fathom.wire.status import status_code, trailing_metadata
 
 Requests: TypeAlias = Iterator[pb.StreamRequest]

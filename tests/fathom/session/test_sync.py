@@ -22,7 +22,8 @@ from fathom.values import (
     SkipReason,
 )
 from fathom.wire import depth_pb2 as pb
-from fathom.wire.convert import IMAGE_ENCODING, POLICY, options_from_wire
+from fathom.wire.convert import options_from_wire
+from fathom.wire.numbers import IMAGE_ENCODING, POLICY
 
 if TYPE_CHECKING:
     from tests.fathom.conftest import Replies, Requests, ScriptedServer

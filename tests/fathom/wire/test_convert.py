@@ -33,7 +33,7 @@ from fathom.values import (
     SkipReason,
     StageTimes,
 )
-from fathom.wire import convert
+from fathom.wire import convert, describe, numbers
 from fathom.wire import depth_pb2 as pb
 
 few = settings(deadline=None, max_examples=50)
@@ -168,7 +168,7 @@ def refusal(convert_it: Callable[[], object]) -> Code:
 @few
 @given(st.integers(0, 10**13))
 def test_microseconds_survive_being_seconds(us: int) -> None:
-    assert convert.to_us(convert.to_s(us)) == us
+    assert numbers.to_us(numbers.to_s(us)) == us
 
 
 @few
@@ -217,7 +217,7 @@ def test_a_closing_there_and_back(value: Closing) -> None:
 @few
 @given(descriptions)
 def test_a_description_there_and_back(value: Description) -> None:
-    assert convert.description_from_wire(convert.description_to_wire(value)) == value
+    assert describe.description_from_wire(describe.description_to_wire(value)) == value
 
 
 # By hand
@@ -229,15 +229,15 @@ def test_heights_and_widths_do_not_change_places() -> None:
 
 
 def test_every_member_has_the_wire_number_of_its_name() -> None:
-    assert convert.DEPTH_ENCODING[DepthEncoding.ZSTD_U16_MM] == pb.DEPTH_ENCODING_ZSTD_U16_MM
-    for table, numbers in (
-        (convert.IMAGE_ENCODING, pb.ImageEncoding.values()),
-        (convert.DEPTH_ENCODING, pb.DepthEncoding.values()),
-        (convert.LABEL_ENCODING, pb.LabelEncoding.values()),
-        (convert.POLICY, pb.Policy.values()),
-        (convert.SKIP_REASON, pb.SkipReason.values()),
+    assert numbers.DEPTH_ENCODING[DepthEncoding.ZSTD_U16_MM] == pb.DEPTH_ENCODING_ZSTD_U16_MM
+    for table, known in (
+        (numbers.IMAGE_ENCODING, pb.ImageEncoding.values()),
+        (numbers.DEPTH_ENCODING, pb.DepthEncoding.values()),
+        (numbers.LABEL_ENCODING, pb.LabelEncoding.values()),
+        (numbers.POLICY, pb.Policy.values()),
+        (numbers.SKIP_REASON, pb.SkipReason.values()),
     ):
-        assert {0, *table.values()} == set(numbers)
+        assert {0, *table.values()} == set(known)
 
 
 def test_a_frame_states_durations_in_microseconds() -> None:
@@ -255,7 +255,7 @@ def test_no_time_left_is_not_the_same_as_all_the_time() -> None:
 
 
 def test_a_duration_is_never_negative_on_the_wire() -> None:
-    assert convert.to_us(-1.0) == 0
+    assert numbers.to_us(-1.0) == 0
 
 
 def test_an_empty_message_means_the_defaults() -> None:
@@ -278,7 +278,7 @@ def test_an_encoding_of_a_newer_server_is_left_out() -> None:
     message = pb.DescribeReply(
         depth_encodings=[pb.DepthEncoding.ValueType(99), pb.DEPTH_ENCODING_F16_M]
     )
-    assert convert.description_from_wire(message).depth_encodings == (DepthEncoding.F16_M,)
+    assert describe.description_from_wire(message).depth_encodings == (DepthEncoding.F16_M,)
 
 
 def test_an_error_code_of_a_newer_server_keeps_its_name_for_people() -> None:

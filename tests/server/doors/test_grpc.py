@@ -27,14 +27,9 @@ from fathom.values import (
     Policy,
 )
 from fathom.wire import depth_pb2 as pb
-from fathom.wire.convert import (
-    DEPTH_ENCODING,
-    frame_to_wire,
-    image_to_wire,
-    open_to_wire,
-    options_to_wire,
-)
+from fathom.wire.convert import frame_to_wire, image_to_wire, open_to_wire, options_to_wire
 from fathom.wire.depth_pb2_grpc import DepthStub
+from fathom.wire.numbers import DEPTH_ENCODING
 from fathom.wire.status import FAILED_KEY
 from server.doors.grpc import SERVICE
 from server.engines.engine import EngineFault
