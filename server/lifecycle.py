@@ -16,7 +16,8 @@ from fathom import __version__
 from fathom.errors import Code, FathomError
 from fathom.values import DepthEncoding, Description, ImageEncoding
 from server.doors.grpc import GrpcDoor
-from server.doors.http import HttpDoor, build_app
+from server.doors.http import build_app
+from server.doors.listen import HttpDoor
 from server.models import Models, open_models
 from server.service import Service
 from server.settings import Settings

@@ -27,7 +27,8 @@ from fathom.session import aio
 from fathom.session.core import outcome
 from fathom.values import Image, ImageEncoding, OpenStream, Policy
 from server.doors.grpc import GrpcDoor
-from server.doors.http import HttpDoor, build_app
+from server.doors.http import build_app
+from server.doors.listen import HttpDoor
 from server.engines.engine import EngineFault
 from tests.acceptance.conftest import STOP_S, StartServer
 from tests.server.conftest import PATIENCE_S, PICTURE, WatchedTelemetry, total

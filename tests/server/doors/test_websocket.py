@@ -22,7 +22,8 @@ from fathom.codecs.depth import decode_depth
 from fathom.errors import Code, FathomError
 from fathom.values import DepthEncoding, Image, ImageEncoding
 from server.doors.framing import HEADER_BYTES, read_frame, read_open
-from server.doors.http import HttpDoor, build_app
+from server.doors.http import build_app
+from server.doors.listen import HttpDoor
 from server.engines.engine import EngineFault
 from server.service import Service
 from tests.server.conftest import PATIENCE_S, PICTURE, broken, jpeg, plain, ramp
