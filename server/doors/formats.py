@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -14,6 +15,10 @@ from fathom.codecs.image import decode, inspect
 from fathom.codecs.ply import encode_ply
 from fathom.geometry import resize_image
 from fathom.values import DepthEncoding, EncodedDepth, Image, Limits
+
+
+# The picture was held against the server's own limits before it was answered.
+_ADMITTED = Limits(image_bytes=sys.maxsize, image_pixels=sys.maxsize, side_px=sys.maxsize)
 
 
 class Format(StrEnum):
@@ -43,7 +48,7 @@ def _as_npy(answer: EncodedDepth, _: Image) -> bytes:
 
 def _as_ply(answer: EncodedDepth, image: Image) -> bytes:
     size = (answer.height_px, answer.width_px)
-    pixels = decode(image, inspect(image, Limits()))
+    pixels = decode(image, inspect(image, _ADMITTED))
     if pixels.shape[:2] != size:
         pixels = resize_image(pixels, size)
     return encode_ply(decode_answer(answer).depth_m, pixels, answer.camera)
