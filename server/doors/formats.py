@@ -16,7 +16,6 @@ from fathom.codecs.ply import encode_ply
 from fathom.geometry import resize_image
 from fathom.values import DepthEncoding, EncodedDepth, Image, Limits
 
-
 # The picture was held against the server's own limits before it was answered.
 _ADMITTED = Limits(image_bytes=sys.maxsize, image_pixels=sys.maxsize, side_px=sys.maxsize)
 
