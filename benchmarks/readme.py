@@ -24,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     """Write the figures, or with --check compare; 1 if they differ."""
     check = "--check" in (sys.argv[1:] if argv is None else argv)
     text = README.read_text(encoding="utf-8")
-    wanted = with_figures(text, render(read_card(MODEL / CARD_FILE), _result("fps")))
+    figures = render(read_card(MODEL / CARD_FILE), _result("fps"), _result("overload"))
+    wanted = with_figures(text, figures)
     if check and wanted != text:
         print("README.md does not quote the committed results: run python -m benchmarks.readme")
         return 1
@@ -39,9 +40,9 @@ def with_figures(text: str, figures: str) -> str:
     return f"{before}{BEGIN}\n{figures}\n{END}{after}"
 
 
-def render(card: Card, fps: Mapping[str, Any]) -> str:
+def render(card: Card, fps: Mapping[str, Any], overload: Mapping[str, Any]) -> str:
     """All figures, each with its machine and protocol."""
-    return "\n\n".join([_accuracy(card), _speed(card, fps)])
+    return "\n\n".join([_accuracy(card), _speed(card, fps), _overload(overload)])
 
 
 def _accuracy(card: Card) -> str:
@@ -81,6 +82,27 @@ def _speed(card: Card, result: Mapping[str, Any]) -> str:
     ]
     memory = figures["server_resident_mib"]
     return "\n".join([*lines, "", f"The server holds {memory:.0f} MiB of memory meanwhile."])
+
+
+def _overload(result: Mapping[str, Any]) -> str:
+    runs = result["figures"]["runs"]
+    first = runs[0]
+    lines = [
+        f"**Overload**: {first['cameras']} cameras at {first['offered_fps_each']:.0f} frames/s each,"
+        f" {first['seconds'] / 60:.0f} minutes a run, into an engine of a fixed cost, open loop, on"
+        f" {result['machine']}, {result['date'][:10]}. Every frame sent was answered once.",
+        "",
+        "| offered | served of capacity | most / least served | age p50 ms | age p99 ms | memory grew |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {run['load']:.1f}x capacity | {run['served_share_of_capacity']:.1%} |"
+        f" {run['max_over_min_served']:.3f} | {run['age_ms']['p50_ms']:.0f} |"
+        f" {run['age_ms']['p99_ms']:.0f} | {run['server_resident_mib']['growth']:.1f} MiB |"
+        for run in runs
+    ]
+    picture = "![Worst age in each 5 s, by camera](benchmarks/results/overload.png)"
+    return "\n".join([*lines, "", picture])
 
 
 def _unit(unit: str) -> str:
