@@ -88,11 +88,11 @@ def _overload(result: Mapping[str, Any]) -> str:
     runs = result["figures"]["runs"]
     first = runs[0]
     lines = [
-        f"**Overload**: {first['cameras']} cameras at {first['offered_fps_each']:.0f} frames/s each,"
-        f" {first['seconds'] / 60:.0f} minutes a run, into an engine of a fixed cost, open loop, on"
+        f"**Overload**: {first['cameras']} cameras at {first['offered_fps_each']:.0f} frames/s"
+        f" each, {first['seconds'] / 60:.0f} minutes a run, into an engine of a fixed cost, open loop, on"
         f" {result['machine']}, {result['date'][:10]}. Every frame sent was answered once.",
         "",
-        "| offered | served of capacity | most / least served | age p50 ms | age p99 ms | memory grew |",
+        "| offered | served of capacity | most / least served | age p50 ms | p99 ms | memory grew |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
