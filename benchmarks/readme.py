@@ -87,16 +87,17 @@ def _speed(card: Card, result: Mapping[str, Any]) -> str:
 def _overload(result: Mapping[str, Any]) -> str:
     runs = result["figures"]["runs"]
     first = runs[0]
+    cameras = f"{first['cameras']} cameras at {first['offered_fps_each']:.0f} frames/s each"
     lines = [
-        f"**Overload**: {first['cameras']} cameras at {first['offered_fps_each']:.0f} frames/s"
-        f" each, {first['seconds'] / 60:.0f} minutes a run, into an engine of a fixed cost, open loop, on"
-        f" {result['machine']}, {result['date'][:10]}. Every frame sent was answered once.",
+        f"**Overload**: {cameras}, {first['seconds'] / 60:.0f} minutes a run, into an engine of a"
+        f" fixed cost, open loop, on {result['machine']}, {result['date'][:10]}. Every frame sent"
+        " was answered once.",
         "",
-        "| offered | served of capacity | most / least served | age p50 ms | p99 ms | memory grew |",
+        "| offered | served | most / least served | age p50 ms | age p99 ms | memory grew |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {run['load']:.1f}x capacity | {run['served_share_of_capacity']:.1%} |"
+        f"| {run['load']:.1f}x capacity | {run['served_share_of_capacity']:.1%} of it |"
         f" {run['max_over_min_served']:.3f} | {run['age_ms']['p50_ms']:.0f} |"
         f" {run['age_ms']['p99_ms']:.0f} | {run['server_resident_mib']['growth']:.1f} MiB |"
         for run in runs

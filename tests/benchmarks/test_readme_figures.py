@@ -67,7 +67,7 @@ def test_figures_come_with_machine_protocol_and_unit() -> None:
     assert "nyu-eigen, test, 654 images" in text
     assert "0.587 m" in text or "0.586 m" in text
     assert "a machine" in text and "75 KB" in text and "2026-11-21" in text
-    assert "| 2.1x capacity | 99.5% | 1.000 | 24 | 40 | 4.6 MiB |" in text
+    assert "| 2.1x capacity | 99.5% of it | 1.000 | 24 | 40 | 4.6 MiB |" in text
     assert "| gRPC stream, 4 frames in flight | 4.0 | 5.0 | 6.0 | 200 |" in text
 
 
