@@ -10,17 +10,15 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
-from fathom.codecs.answer import decode_answer
-from fathom.codecs.depth import encode_npy
-from fathom.codecs.image import decode, inspect
-from fathom.codecs.ply import encode_ply
+from fathom.codecs.files import as_npy, as_ply, as_sent
 from fathom.errors import Code, FathomError
 from fathom.geometry import FieldOfView
 from fathom.session.pictures import as_image
 from fathom.session.sync import Client
-from fathom.values import DepthEncoding, EncodedDepth, Image, Limits, Options, Output
+from fathom.values import DepthEncoding, EncodedDepth, Image, Options, Output
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,36 +90,16 @@ def _report(answer: EncodedDepth, round_trip_s: float, out: Path) -> None:
     print(f"{out}: {answer.width_px}x{answer.height_px} by {answer.model} {answer.version}")
     origin = "given" if answer.focal_given else "assumed"
     print(f"focal length {answer.camera.fx:.1f} px ({origin})")
-    stages = {
-        "wait": answer.stages.wait_s,
-        "decode": answer.stages.decode_s,
-        "infer": answer.stages.infer_s,
-        "finish": answer.stages.finish_s,
-        "encode": answer.stages.encode_s,
-    }
-    for stage, seconds in stages.items():
-        print(f"{stage:>10} {seconds * 1e3:8.2f} ms")
+    for stage, seconds in asdict(answer.stages).items():
+        print(f"{stage.removesuffix('_s'):>10} {seconds * 1e3:8.2f} ms")
     print(f"{'round trip':>10} {round_trip_s * 1e3:8.2f} ms")
 
 
-def _as_sent(answer: EncodedDepth, _: Image) -> bytes:
-    return answer.data
-
-
-def _as_npy(answer: EncodedDepth, _: Image) -> bytes:
-    return encode_npy(decode_answer(answer).depth_m)
-
-
-def _as_ply(answer: EncodedDepth, image: Image) -> bytes:
-    pixels = decode(image, inspect(image, Limits()))
-    return encode_ply(decode_answer(answer).depth_m, pixels, answer.camera)
-
-
 _WRITERS: Mapping[str, Callable[[EncodedDepth, Image], bytes]] = {
-    ".png": _as_sent,
-    ".jpg": _as_sent,
-    ".npy": _as_npy,
-    ".ply": _as_ply,
+    ".png": as_sent,
+    ".jpg": as_sent,
+    ".npy": as_npy,
+    ".ply": as_ply,
 }
 _ENCODINGS = {".png": DepthEncoding.PNG16_MM, ".jpg": DepthEncoding.JPEG_COLOUR}
 

@@ -218,7 +218,9 @@ class Dispatch:
         with self._changed:
             state = self._streams.get(stream)
             if state is not None:
-                if isinstance(answer, EncodedDepth) and not self._fits(stream, answer):
+                if isinstance(answer, EncodedDepth) and not self._scheduler.fits(
+                    stream, answer.wire_bytes
+                ):
                     answer = Skipped(seq=answer.seq, reason=SkipReason.SLOW_READER)
                 due = state.reorder.settle(answer.seq, Settled(answer, captured_s))
                 if due:
@@ -226,9 +228,6 @@ class Dispatch:
                     state.deliver(due)
         # A stream may be gone: its client left while the frame was being computed.
         self._telemetry.settled(self.card.name, answer)
-
-    def _fits(self, stream: int, answer: EncodedDepth) -> bool:
-        return self._scheduler.fits(stream, answer.wire_bytes)
 
     def _check_available(self, opening: OpenStream) -> None:
         if opening.options.labels is not None and "labels" not in self.card.outputs:

@@ -345,16 +345,9 @@ class Stream:
         return None
 
     def _tell(self, backoff: Backoff, reason: FathomError) -> None:
-        gap_s = backoff.connected(self._clock())
+        gap = backoff.over(self._clock(), self._core.lost_frames, reason)
         if self._reconnected is not None:
-            self._reconnected(
-                Reconnected(
-                    lost=self._core.lost_frames,
-                    attempts=backoff.attempts,
-                    gap_s=gap_s,
-                    reason=reason,
-                )
-            )
+            self._reconnected(gap)
 
     def _lost(self, end: FathomError | None) -> Iterator[Received]:
         reason = end.got if end else "the end of the stream"

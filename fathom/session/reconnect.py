@@ -72,6 +72,11 @@ class Backoff:
         self._since_s = now_s
         return now_s - self._lost_s
 
+    def over(self, now_s: float, lost: range, reason: FathomError) -> Reconnected:
+        """Note a good connection after a loss; the gap that it ends."""
+        gap_s = self.connected(now_s)
+        return Reconnected(lost=lost, attempts=self.attempts, gap_s=gap_s, reason=reason)
+
     def lost(self, now_s: float) -> None:
         """Note that the connection is gone."""
         if self._since_s is not None and now_s - self._since_s >= self._terms.stable_s:

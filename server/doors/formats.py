@@ -2,7 +2,6 @@
 
 import base64
 import json
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -10,14 +9,8 @@ from enum import StrEnum
 import numpy as np
 
 from fathom.codecs.answer import decode_answer
-from fathom.codecs.depth import encode_npy
-from fathom.codecs.image import decode, inspect
-from fathom.codecs.ply import encode_ply
-from fathom.geometry import resize_image
-from fathom.values import DepthEncoding, EncodedDepth, Image, Limits
-
-# The picture was held against the server's own limits before it was answered.
-_ADMITTED = Limits(image_bytes=sys.maxsize, image_pixels=sys.maxsize, side_px=sys.maxsize)
+from fathom.codecs.files import as_npy, as_ply, as_sent
+from fathom.values import DepthEncoding, EncodedDepth, Image
 
 
 class Format(StrEnum):
@@ -35,22 +28,6 @@ class Form:
     encoding: DepthEncoding
     media_type: str
     write: Callable[[EncodedDepth, Image], bytes]
-
-
-def _as_sent(answer: EncodedDepth, _: Image) -> bytes:
-    return answer.data
-
-
-def _as_npy(answer: EncodedDepth, _: Image) -> bytes:
-    return encode_npy(decode_answer(answer).depth_m)
-
-
-def _as_ply(answer: EncodedDepth, image: Image) -> bytes:
-    size = (answer.height_px, answer.width_px)
-    pixels = decode(image, inspect(image, _ADMITTED))
-    if pixels.shape[:2] != size:
-        pixels = resize_image(pixels, size)
-    return encode_ply(decode_answer(answer).depth_m, pixels, answer.camera)
 
 
 def _as_json(answer: EncodedDepth, _: Image) -> bytes:
@@ -87,9 +64,9 @@ def _base64(data: bytes) -> str:
 
 
 FORMS: Mapping[Format, Form] = {
-    Format.PNG16: Form(DepthEncoding.PNG16_MM, "image/png", _as_sent),
-    Format.JPG: Form(DepthEncoding.JPEG_COLOUR, "image/jpeg", _as_sent),
-    Format.NPY: Form(DepthEncoding.F32_M, "application/x-npy", _as_npy),
-    Format.PLY: Form(DepthEncoding.F32_M, "application/x-ply", _as_ply),
+    Format.PNG16: Form(DepthEncoding.PNG16_MM, "image/png", as_sent),
+    Format.JPG: Form(DepthEncoding.JPEG_COLOUR, "image/jpeg", as_sent),
+    Format.NPY: Form(DepthEncoding.F32_M, "application/x-npy", as_npy),
+    Format.PLY: Form(DepthEncoding.F32_M, "application/x-ply", as_ply),
     Format.JSON: Form(DepthEncoding.U16_MM, "application/json", _as_json),
 }
