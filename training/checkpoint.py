@@ -34,15 +34,20 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The moving parts of a run whose state is kept."""
+    """The moving parts of a run whose state is kept.
+
+    companion  what learns beside the student and does not ship; often nothing
+    """
 
     student: nn.Module
     average: nn.Module
+    companion: nn.Module
     optimizer: Optimizer
 
     def state(self) -> dict[str, Tensor]:
         tensors = {f"student.{key}": value for key, value in self.student.state_dict().items()}
         tensors |= {f"average.{key}": value for key, value in self.average.state_dict().items()}
+        tensors |= {f"companion.{key}": value for key, value in self.companion.state_dict().items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in moments.items()}
         return tensors
@@ -50,6 +55,7 @@ class Parts:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         self.student.load_state_dict(_below("student", tensors))
         self.average.load_state_dict(_below("average", tensors))
+        self.companion.load_state_dict(_below("companion", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in _below("optimizer", tensors).items():
             index, name = key.split(".")

@@ -68,9 +68,16 @@ def train(settings: TrainSettings, recipe: Recipe) -> Path:
     torch.manual_seed(settings.seed)
     folder = NyuFolder(settings.data)
     student = make_student(settings)
-    optimizer = make_optimizer(student, settings)
+    companion = recipe.companion(settings, student)
+    optimizer = make_optimizer(student, companion.learns, settings)
     average = WeightAverage(student, settings.ema_decay)
-    parts = Parts(student=student, average=average.student, optimizer=optimizer)
+    parts = Parts(
+        student=student,
+        average=average.student,
+        companion=companion.learns,
+        optimizer=optimizer,
+    )
+    learning = [*student.parameters(), *companion.learns.parameters()]
     progress = start_or_resume(settings, parts)
     loader = feed(settings, recipe, folder, student.spec)
     shown = [folder.read(id_) for id_ in spread(folder.ids(settings.val_part), SHEET_ROWS)]
@@ -84,15 +91,15 @@ def train(settings: TrainSettings, recipe: Recipe) -> Path:
                 done = step / steps_in_all
                 set_rates(optimizer, recipe.learning_rate(done))
                 with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
-                    prediction = student(batch.frames)
+                    prediction, known = companion(student, batch, done)
                 loss = torch.zeros(())
                 for term in recipe.terms:
-                    value, elements = term(prediction, batch)
+                    value, elements = term(prediction, known)
                     loss = loss + term.weight(done) * value
                     tally.add(term.name, float(value.detach()), elements)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
-                norm = float(nn.utils.clip_grad_norm_(student.parameters(), settings.clip_norm))
+                norm = float(nn.utils.clip_grad_norm_(learning, settings.clip_norm))
                 refuse_nonfinite(norm, epoch, tally)
                 optimizer.step()
                 average.update(student, step)
@@ -124,18 +131,18 @@ def make_student(settings: TrainSettings) -> Student:
     return student.train()
 
 
-def make_optimizer(student: Student, settings: TrainSettings) -> AdamW:
+def make_optimizer(student: Student, beside: nn.Module, settings: TrainSettings) -> AdamW:
     """Two peak rates; decay on matrices only, for a shrunken bias or norm regularises nothing."""
+    encoder = list(student.encoder.parameters())
+    known = set(encoder)
+    fresh = [p for p in (*student.parameters(), *beside.parameters()) if p not in known]
     groups = [
         {
-            "params": [p for p in part.parameters() if (p.ndim > 1) is is_matrix],
+            "params": [p for p in part if p.requires_grad and (p.ndim > 1) is is_matrix],
             "peak_lr": lr,
             "weight_decay": settings.weight_decay if is_matrix else 0.0,
         }
-        for part, lr in (
-            (student.encoder, settings.encoder_lr),
-            (student.decoder, settings.decoder_lr),
-        )
+        for part, lr in ((encoder, settings.encoder_lr), (fresh, settings.decoder_lr))
         for is_matrix in (True, False)
     ]
     return AdamW(groups)

@@ -1,11 +1,57 @@
 """What a way of training consists of. The loop reads this and knows no recipe or term by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
+from torch import nn
+
+from training.data.sample import Batch
 from training.losses import Term
 from training.schedules import Schedule
+from training.students.student import Prediction, Student
 from training.terms.parts import kd_mix
+
+
+class Told(Protocol):
+    """The settings a recipe may look at when it prepares a run."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def teacher_weights(self) -> Path | None: ...
+
+
+class Companion(Protocol):
+    """What is beside the student in training and never ships: a teacher's decoder, a pose network.
+
+    learns  is optimised at the decoder's rate and saved with the run; frozen parts are kept out
+    call    from a batch to what the terms compare, as training goes from 0 to 1; runs under
+            autocast; the batch may come back with more in it
+    """
+
+    @property
+    def learns(self) -> nn.Module: ...
+    def __call__(
+        self, student: Student, batch: Batch, progress: float
+    ) -> tuple[Prediction, Batch]: ...
+
+
+class Alone:
+    """No companion: the student sees the frames."""
+
+    def __init__(self, told: Told, student: Student) -> None:  # noqa: ARG002  # it needs neither
+        self.learns = nn.Module()
+
+    def __call__(
+        self,
+        student: Student,
+        batch: Batch,
+        progress: float,  # noqa: ARG002  # nothing changes
+    ) -> tuple[Prediction, Batch]:
+        prediction: Prediction = student(batch.frames)
+        return prediction, batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +61,14 @@ class Recipe:
     terms          summed, each with its own weight
     learning_rate  factor on the peak rates of encoder and decoder, as training goes from 0 to 1
     preset         settings this recipe was tuned with, by field name; a flag goes before them
+    companion      made once a run, from settings and the fresh student, which it may freeze in part
     """
 
     name: str
     terms: tuple[Term, ...]
     learning_rate: Schedule
-    preset: Mapping[str, int | float | str]
+    preset: Mapping[str, int | float | str | bool]
+    companion: Callable[[Told, Student], Companion] = Alone
 
     def taught(self, lambda_kd: float, *, unlabelled: bool) -> "Recipe":
         """The same terms, lambda of them towards the teacher; and all of them, up to scale,
