@@ -7,13 +7,12 @@ from pathlib import Path
 
 from fathom.card import CARD_FILE, Card, read_card, verify_files
 from fathom.errors import Code, FathomError
-from fathom.machine import usable_cores
 from fathom.values import ModelInfo
 from server.core.scheduler import Scheduler
 from server.dispatch import Dispatch
 from server.engines import null
 from server.engines.engine import Engine
-from server.engines.openvino import OpenVinoEngine, choose_file
+from server.engines.opening import open_engine
 from server.lanes import Lanes
 from server.settings import Settings
 from server.telemetry import Telemetry
@@ -89,24 +88,8 @@ def open_models(settings: Settings, telemetry: Telemetry) -> Models:
         card = read_card(folder / CARD_FILE)
         for _ in verify_files(card, folder):
             pass  # raises at the first file that is not the one that was measured
-        engine_file = choose_file(card)
-        openvino = OpenVinoEngine(
-            folder / engine_file.path,
-            input_size=card.input_size,
-            outputs=card.outputs,
-            precision=settings.precision,
-            lanes=settings.lanes or _default_lanes(),
-            threads=settings.threads,
-            cache_folder=settings.cache_folder,
-        )
-        served.append(_serve(card, openvino, settings, telemetry))
+        served.append(_serve(card, open_engine(card, folder, settings), settings, telemetry))
     return Models(served)
-
-
-def _default_lanes() -> int:
-    # Two lanes of half the cores each serve a saturated stream faster than one of all cores does,
-    # and leave one camera at 60 frames/s about 2 ms older: well inside its next frame.
-    return min(2, usable_cores())
 
 
 def _serve(card: Card, engine: Engine, settings: Settings, telemetry: Telemetry) -> ServedModel:

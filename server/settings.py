@@ -9,9 +9,9 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -22,6 +22,11 @@ from pydantic_settings import (
 from fathom.errors import Code, FathomError
 from fathom.values import Limits
 from server.core.scheduler import Bounds
+
+EngineName: TypeAlias = Literal["auto", "openvino", "onnxruntime", "torch", "null"]
+TritonServers: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^triton://[^\s,/]+:\d+(,[^\s,/]+:\d+)*$")
+]
 
 ENV_PREFIX = "FATHOM_"
 FILE = "fathom.toml"
@@ -42,8 +47,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     http_port: int = Field(8000, ge=0, le=65535, description="HTTP port; 0 takes a free one")
     grpc_port: int = Field(8001, ge=0, le=65535, description="gRPC port; 0 takes a free one")
-    engine: Literal["auto", "openvino", "null"] = Field(
-        "auto", description="what computes; null answers a formula, for tests and overhead"
+    engine: EngineName | TritonServers = Field(
+        "auto",
+        description="what computes: auto, openvino, onnxruntime, torch, or Triton servers as"
+        " triton://a:8001,b:8001; null answers a formula, for tests and overhead",
     )
     model_repository: Path = Field(
         Path("model_repository"), description="folder with one folder per model"
@@ -51,8 +58,11 @@ class Settings(BaseSettings):
     models: str = Field(
         "", description="names of the models to serve, by commas, first is default; empty: all"
     )
-    precision: Literal["auto", "bf16", "f32"] = Field(
-        "auto", description="auto takes bf16 where the processor has it, else f32"
+    precision: Literal["auto", "bf16", "f16", "f32", "int8"] = Field(
+        "auto", description="auto takes the fastest that loses nothing: bf16 or f16, else f32"
+    )
+    max_batch: int = Field(
+        0, ge=0, le=256, description="frames computed at once; 0 takes what suits the device"
     )
     lanes: int = Field(
         0,

@@ -17,7 +17,8 @@ from fathom.card import CARD_FILE, read_card
 from fathom.codecs.depth import encode_depth
 from fathom.codecs.image import decode_into, inspect
 from fathom.values import DepthEncoding, Image, ImageEncoding, Limits
-from server.engines.openvino import OpenVinoEngine, choose_file
+from server.engines.files import choose_file
+from server.engines.openvino import TARGETS, OpenVinoEngine
 
 # Environment and not flags: Triton starts its model with no command line of ours.
 _FOLDER, _PRECISION, _THREADS = "RIVAL_MODEL_FOLDER", "RIVAL_PRECISION", "RIVAL_THREADS"
@@ -33,7 +34,7 @@ class Student:
         card = read_card(folder / CARD_FILE)
         self._size = card.input_size
         self._engine = OpenVinoEngine(
-            folder / choose_file(card).path,
+            folder / choose_file(card, TARGETS).path,
             input_size=card.input_size,
             outputs=card.outputs,
             precision=precision,

@@ -11,7 +11,8 @@ from fathom.codecs.image import decode, decode_into, inspect
 from fathom.geometry import Letterbox
 from fathom.session.pictures import as_image
 from fathom.values import Limits
-from server.engines.openvino import OpenVinoEngine, choose_file
+from server.engines.files import choose_file
+from server.engines.openvino import TARGETS, OpenVinoEngine
 from tests.acceptance.conftest import REPOSITORY
 
 REPOSITORY_OF_MODELS = REPOSITORY / "model_repository"
@@ -27,7 +28,7 @@ def real_photos() -> list[Path]:
 def open_engine(folder: Path, precision: str) -> OpenVinoEngine:
     card = read_card(folder / CARD_FILE)
     return OpenVinoEngine(
-        folder / choose_file(card).path,
+        folder / choose_file(card, TARGETS).path,
         input_size=card.input_size,
         outputs=card.outputs,
         precision=precision,

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fathom.card import ModelFile
 from fathom.errors import Code, FathomError
 from server.engines.engine import EngineFault
-from server.engines.openvino import OpenVinoEngine, choose_file
-from tests.server.tiny_model import GREY, GREY_M, INPUT_SIZE, write_card, write_onnx
+from server.engines.openvino import OpenVinoEngine
+from tests.server.tiny_model import GREY, GREY_M, INPUT_SIZE, write_onnx
 
 
 @pytest.fixture
@@ -96,36 +95,3 @@ def test_an_unknown_precision_is_refused(opened: Callable[..., OpenVinoEngine]) 
     with pytest.raises(FathomError) as refused:
         opened(precision="f8")
     assert refused.value.code is Code.BAD_SETTING and "f8" in refused.value.got
-
-
-def entry(path: str, target: str) -> ModelFile:
-    return ModelFile(path=path, target=target, precision="f32", bytes=1, sha256="0" * 64)
-
-
-@pytest.mark.parametrize(
-    ("files", "chosen"),
-    [
-        ([("1/model.onnx", "onnx")], "1/model.onnx"),
-        (
-            [
-                ("1/model.onnx", "onnx"),
-                ("1/model.bin", "openvino"),
-                ("1/model.xml", "openvino"),
-            ],
-            "1/model.xml",
-        ),
-        ([("1/model.plan", "tensorrt"), ("1/model.onnx", "onnx")], "1/model.onnx"),
-    ],
-)
-def test_its_own_format_goes_first_and_then_onnx(
-    tmp_path: Path, files: list[tuple[str, str]], chosen: str
-) -> None:
-    card = write_card(tmp_path, "tiny", files=[entry(*file) for file in files])
-    assert choose_file(card).path == chosen
-
-
-@pytest.mark.parametrize("files", [[], [entry("1/model.plan", "tensorrt")]])
-def test_a_card_without_a_file_for_it_is_refused(tmp_path: Path, files: list[ModelFile]) -> None:
-    with pytest.raises(FathomError) as refused:
-        choose_file(write_card(tmp_path, "tiny", files=files))
-    assert refused.value.code is Code.BAD_MODEL
