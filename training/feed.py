@@ -20,7 +20,7 @@ from training.data.sample import Batch, Sample
 from training.data.unlabelled import ImageFolder
 from training.recipes.recipe import Recipe
 from training.settings import TrainSettings
-from training.students.student import StudentSpec
+from training.students.spec import StudentSpec
 from training.teachers.cache import TargetCache
 from training.teachers.choice import open_teacher
 from training.teachers.teacher import Unit, metres_of

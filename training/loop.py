@@ -25,8 +25,8 @@ from training.losses import Term, check_used
 from training.recipes.recipe import Recipe
 from training.settings import TrainSettings
 from training.students.checkpoint import save_student, write_atomically
-from training.students.mobilenet_v2 import load_imagenet
-from training.students.student import Student, StudentSpec
+from training.students.encoder import load_imagenet
+from training.students.student import Student
 
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
 SHEET_ROWS = 8
@@ -124,7 +124,7 @@ def progress_bar(done: int, in_all: int) -> "tqdm[NoReturn]":
 
 def make_student(settings: TrainSettings) -> Student:
     """A student with fresh decoder, in the memory order CPU convolutions like (6 % of a step)."""
-    student = Student(StudentSpec(dropout=settings.dropout))
+    student = Student(settings.spec)
     if settings.encoder_weights:
         load_imagenet(student.encoder, settings.encoder_weights)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

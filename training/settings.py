@@ -21,6 +21,7 @@ from training.data.forms import FORMS
 from training.data.reader import ALL
 from training.evaluation import PROTOCOLS
 from training.recipes import RECIPES
+from training.students.spec import ClassCount, DecoderName, EncoderName, HeadName, StudentSpec
 from training.teachers.choice import TEACHERS
 
 
@@ -58,7 +59,17 @@ class TrainSettings(FlagSettings):
     recipe: str = Field("supervised", description=f"one of: {', '.join(RECIPES)}")
     data: Path = Field(description="NYU folder, see training/data/nyu.py for its form")
     encoder_weights: Path | None = Field(
-        None, description="safetensors with torchvision's MobileNetV2 keys; none: random weights"
+        None, description="safetensors with torchvision's keys of --encoder; none: random weights"
+    )
+    encoder: EncoderName = Field("mobilenet-v2", description="from pixels to feature maps")
+    decoder: DecoderName = Field(
+        "slim", description="from feature maps to logits; the others are for comparison"
+    )
+    head: HeadName = Field(
+        "metric", description="metres, metres over bins, or inverse depth up to scale and shift"
+    )
+    classes: ClassCount = Field(
+        0, description="13: a segmentation head too, for a term that needs it"
     )
     out: Path = Field(description="folder for checkpoints, metrics and contact sheets")
     resume: bool = Field(default=False, description="go on from OUT/last.safetensors")
@@ -101,6 +112,19 @@ class TrainSettings(FlagSettings):
         if name not in RECIPES:
             raise ValueError(f"one of {', '.join(RECIPES)}")
         return name
+
+    @property
+    def spec(self) -> StudentSpec:
+        """The student that these settings ask for."""
+        spec = StudentSpec(
+            dropout=self.dropout,
+            encoder=self.encoder,
+            decoder=self.decoder,
+            head=self.head,
+            classes=self.classes,
+        )
+        # A network that sees pictures at half size gets twice as large ones: it is to see the same.
+        return spec.enlarged(2) if self.decoder == "reference-002" else spec
 
     def with_preset(self) -> Self:
         """These settings, with the recipe's own wherever nothing was said."""

@@ -10,7 +10,8 @@ from torch import nn
 
 from export.onnx import export_onnx
 from training.students.checkpoint import save_student
-from training.students.student import Student, StudentSpec
+from training.students.spec import StudentSpec
+from training.students.student import Student
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ from training.recipes import RECIPES
 from training.schedules import Constant
 from training.settings import TrainSettings, parse
 from training.students.checkpoint import load_student, read_header, read_notes, save_student
-from training.students.student import Student, StudentSpec
+from training.students.spec import StudentSpec
+from training.students.student import Student
 from training.teachers.cache import TargetCache
 from training.teachers.own import OwnStudent
 from training.terms.consistency import SemanticConsistency

@@ -16,7 +16,8 @@ from tests.training.fake_teacher import Ramp, pictures, write_onnx
 from training.data.nyu import NyuFolder
 from training.evaluation import PROTOCOLS, mean_metrics, score
 from training.students.checkpoint import save_student
-from training.students.student import Student, StudentSpec
+from training.students.spec import StudentSpec
+from training.students.student import Student
 from training.teachers.choice import open_teacher
 from training.teachers.ensemble import LogMean, Mirrored
 from training.teachers.meter import FRAMED, Meter

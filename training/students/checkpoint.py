@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fathom.errors import Code, FathomError
-from training.students.student import Student, StudentSpec
+from training.students.spec import StudentSpec
+from training.students.student import Student
 
 SPEC_KEY = "fathom.spec"
 NOTES_KEY = "fathom.notes"

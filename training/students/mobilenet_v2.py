@@ -1,19 +1,16 @@
-"""MobileNetV2 written out, from pixels to the last block. Knows no depth and no training.
+"""MobileNetV2 written out, from pixels to its last layer. Knows no depth and no training.
 
 Sandler et al., MobileNetV2: Inverted Residuals and Linear Bottlenecks, CVPR 2018, table 2.
-Parameter names are torchvision's (`features.0.0.weight`), so its ImageNet weights load as they are;
-the 1280-channel layer in front of the classifier is left out: a decoder has no use for it.
+Parameter names are torchvision's (`features.0.0.weight`), so its ImageNet weights load as they are.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fathom.errors import Code, FathomError
+from training.students.spec import Taps
 
 # Expansion, channels, blocks, stride of the first block: table 2 of the paper.
 STAGES = (
@@ -25,11 +22,30 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-# The last block before each halving: index in `features` and channels, at strides 2, 4, 8, 16, 32.
-TAPS = (1, 3, 6, 13, 17)
-TAP_CHANNELS = (16, 24, 32, 96, 320)
-# Keys of the published files that this encoder does not have, by intent.
-DROPPED = "features.18."
+# In front of the classifier, and the index after it.
+HEAD_CHANNELS, LAYERS = 1280, 19
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Index in `features` and channels of each tap, finest first; layers after the last are left
+    out. They are the last block before each halving."""
+
+    blocks: tuple[int, ...]
+    channels: tuple[int, ...]
+    expanded: bool = False
+
+
+PLACES: Mapping[Taps, _Places] = MappingProxyType(
+    {
+        Taps.ENDS: _Places((1, 3, 6, 13, 17), (16, 24, 32, 96, 320)),
+        # After the depthwise filter; the coarsest is the layer in front of the classifier.
+        Taps.EXPANDED: _Places(
+            (1, 3, 6, 13, 18), (32, 144, 192, 576, HEAD_CHANNELS), expanded=True
+        ),
+        Taps.SHORT: _Places((3, 6, 13, 16), (24, 32, 96, 160)),
+    }
+)
 
 
 def conv_bn_relu6(
@@ -58,15 +74,26 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x)
+        return self.narrow(x, self.filter(x))
+
+    def filter(self, x: Tensor) -> Tensor:
+        """The block's widest map."""
+        filtered: Tensor = self.conv[:-2](x)
+        return filtered
+
+    def narrow(self, x: Tensor, filtered: Tensor) -> Tensor:
+        """The block's output, from its input and its widest map."""
+        y: Tensor = self.conv[-2:](filtered)
         return x + y if self.has_shortcut else y
 
 
 class MobileNetV2(nn.Module):
     """Maps normalised pictures to feature maps at strides 2, 4, 8, 16 and 32."""
 
-    def __init__(self) -> None:
+    def __init__(self, taps: Taps = Taps.ENDS) -> None:
         super().__init__()
+        self.places = PLACES[taps]
+        self.channels = self.places.channels
         blocks: list[nn.Module] = [conv_bn_relu6(3, 32, 3, stride=2)]
         channels = 32
         for expansion, outputs, count, first_stride in STAGES:
@@ -74,42 +101,22 @@ class MobileNetV2(nn.Module):
                 stride = first_stride if i == 0 else 1
                 blocks.append(InvertedResidual(channels, outputs, stride, expansion))
                 channels = outputs
-        self.features = nn.Sequential(*blocks)
+        length = self.places.blocks[-1] + 1
+        if length == LAYERS:
+            blocks.append(conv_bn_relu6(channels, HEAD_CHANNELS))
+        self.features = nn.Sequential(*blocks[:length])
+        # Keys of the published files that this encoder does not have, by intent.
+        self.unused = tuple(f"features.{i}." for i in range(length, LAYERS))
 
     def forward(self, x: Tensor) -> Sequence[Tensor]:
         taps = []
         for i, block in enumerate(self.features):
-            x = block(x)
-            if i in TAPS:
+            if i not in self.places.blocks:
+                x = block(x)
+            elif self.places.expanded and isinstance(block, InvertedResidual):
+                taps.append(block.filter(x))
+                x = block.narrow(x, taps[-1])
+            else:
+                x = block(x)
                 taps.append(x)
         return taps
-
-
-def load_imagenet(encoder: MobileNetV2, path: Path) -> None:
-    """Fill the encoder from a safetensors file with torchvision's keys.
-
-    Batch counts may be absent (they only matter without a BatchNorm momentum); any other missing,
-    foreign or misshapen key is refused.
-    raises  BAD_MODEL
-    """
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise FathomError(
-            Code.BAD_MODEL,
-            expected="a readable safetensors file with MobileNetV2 weights",
-            got=f"{path}: {error}",
-            repair="point --encoder-weights at such a file",
-        ) from error
-    weights = {key: value for key, value in weights.items() if not key.startswith(DROPPED)}
-    own = encoder.state_dict()
-    counts = {key: torch.zeros_like(own[key]) for key in own if key.endswith("num_batches_tracked")}
-    try:
-        encoder.load_state_dict({**counts, **weights}, strict=True)
-    except RuntimeError as error:
-        raise FathomError(
-            Code.BAD_MODEL,
-            expected="torchvision's MobileNetV2 keys, features.0 to features.17, at width 1.0",
-            got=f"{path}: {str(error).splitlines()[-1].strip()}",
-            repair="point --encoder-weights at MobileNetV2 weights of width 1.0",
-        ) from error

@@ -1,55 +1,52 @@
 """The network that is served: camera pixels in, metres out. Knows no loss and no data set.
 
-Normalisation, decoder and metric head are one module, so an exported graph needs nothing around it.
+Normalisation, decoder and head are one module, so an exported graph needs nothing around it.
 """
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fathom.errors import Code, FathomError
 from fathom.geometry import F32, RGB, Size
+from training.students.bins import Bins
 from training.students.decoder import SlimDecoder, enlarge
-from training.students.mobilenet_v2 import TAP_CHANNELS, MobileNetV2
+from training.students.encoder import ENCODERS
+from training.students.pre_activation import PreActivationDecoder
+from training.students.se5x5 import SqueezeDecoder
+from training.students.segmentation import WIDTHS, SegmentationHead
+from training.students.spec import DecoderName, StudentSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Decoder: TypeAlias = SlimDecoder | PreActivationDecoder | SqueezeDecoder
+DECODERS: Mapping[DecoderName, type[Decoder]] = MappingProxyType(
+    {"slim": SlimDecoder, "reference-002": PreActivationDecoder, "se5x5": SqueezeDecoder}
+)
 
 
 class Prediction(NamedTuple):
     """What a student says about a batch.
 
-    depth_m       (N, H, W) float32, metres
-    labels        None from a student without a segmentation head
-    class_logits  (N, 13, H, W) of classes 1 to 13, in training with such a head
-    features      decoder maps, coarse to fine, in training by a recipe that compares them
+    depth_m       (N, H, W) float32, metres; NaN, no answer, from a relative head
+    labels        (N, H, W) uint8, classes 1 to 13, in eval mode of a student with such a head
+    class_logits  (N, 13, H, W) of classes 1 to 13, in training of a student with such a head
+    features      the decoder's maps, coarse to fine
+    inv_depth     (N, H, W) float32 in 0..1, nearer is more, scale and shift unknown; relative only
     """
 
     depth_m: Tensor
     labels: Tensor | None = None
     class_logits: Tensor | None = None
     features: tuple[Tensor, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudentSpec:
-    """Everything that decides a student's shape and units; stored in every checkpoint.
-
-    height_px, width_px  the network input
-    focal_px             focal length, at network size, of the one camera whose metres are learned
-    min_m, max_m         the range the head can express
-    widths               decoder widths, finest first; their number sets the stride of the head
-    """
-
-    height_px: int = 256
-    width_px: int = 320
-    focal_px: float = 259.43  # Kinect of NYU Depth V2: 518.86 at 640 wide
-    min_m: float = 0.2
-    max_m: float = 12.0
-    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
-    dropout: float = 0.1
+    inv_depth: Tensor | None = None
 
 
 class MetricHead(nn.Module):
@@ -68,17 +65,21 @@ class Student(nn.Module):
     """Maps camera pixels to metres.
 
     frames   (N, H, W, 3) uint8 RGB; H and W are multiples of 32
+    classes  False leaves the segmentation head out, as a graph of depth alone does
     returns  depth_m (N, H, W) float32
     """
 
     def __init__(self, spec: StudentSpec) -> None:
         super().__init__()
         self.spec = spec
-        # Fewer widths than taps: the finest taps are left out and the head sits coarser.
-        self.skipped = len(TAP_CHANNELS) - len(spec.widths)
-        self.encoder = MobileNetV2()
-        self.decoder = SlimDecoder(TAP_CHANNELS[self.skipped :], spec.widths, spec.dropout)
+        self.encoder = ENCODERS[spec.encoder](DECODERS[spec.decoder].taps)
+        self.decoder = make_decoder(spec, self.encoder.channels)
         self.head = MetricHead(spec.min_m, spec.max_m)
+        maps = self.decoder.channels
+        self.bins = Bins(maps) if spec.head == "bins" else None
+        self.segmentation = None
+        if spec.classes:
+            self.segmentation = SegmentationHead(maps, spec.classes, WIDTHS[: len(maps) - 1])
         scale = torch.tensor(IMAGENET_STD).view(1, 3, 1, 1) * 255
         shift = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1) * 255
         self.register_buffer("pixel_mean", shift, persistent=False)
@@ -86,14 +87,32 @@ class Student(nn.Module):
         self.pixel_mean: Tensor
         self.pixel_std: Tensor
 
-    def forward(self, frames: Tensor) -> Prediction:
+    def forward(self, frames: Tensor, *, classes: bool = True) -> Prediction:
         # Cast before permuting: the other way round the uint8 transpose becomes a slow reorder.
         pixels = frames.float().permute(0, 3, 1, 2)
-        taps = self.encoder((pixels - self.pixel_mean) / self.pixel_std)
-        logits = self.decoder(taps[self.skipped :])
+        pixels = (pixels - self.pixel_mean) / self.pixel_std
+        taps = self.encoder(enlarge(pixels, 0.5) if self.decoder.halves else pixels)
+        features = self.decoder(taps)
+        found = self.depth_of(features)._replace(features=features)
+        if self.segmentation is None or not classes:
+            return found
+        class_logits = self.segmentation(features).float()
+        class_logits = enlarge(class_logits, frames.shape[1] // class_logits.shape[2])
+        if self.training:
+            return found._replace(class_logits=class_logits)
+        return found._replace(labels=(class_logits.argmax(1) + 1).to(torch.uint8))
+
+    def depth_of(self, features: tuple[Tensor, ...]) -> Prediction:
+        """What the head makes of the decoder's maps."""
+        logits = self.decoder.predict(features[-1])
+        if self.bins is not None:
+            logits = self.bins(features, logits)
         # Logits, not metres, are enlarged: between a near and a far pixel the way is in ratios.
-        logits = enlarge(logits.float(), 2 ** (self.skipped + 1))
-        return Prediction(depth_m=self.head(logits).squeeze(1))
+        logits = enlarge(logits.float(), self.decoder.strides[-1]).squeeze(1)
+        if self.spec.head == "relative":
+            nowhere_m = torch.full_like(logits, math.nan)
+            return Prediction(nowhere_m, inv_depth=torch.sigmoid(logits))
+        return Prediction(self.head(logits))
 
     @property
     def network_size(self) -> Size:
@@ -102,5 +121,29 @@ class Student(nn.Module):
     def predict(self, frames: RGB) -> F32:
         """As `forward`, from arrays to arrays and without a graph: what evaluation asks for."""
         with torch.inference_mode():
-            depth_m: Tensor = self(torch.from_numpy(frames)).depth_m
+            depth_m: Tensor = self(torch.from_numpy(frames), classes=False).depth_m
         return depth_m.numpy()
+
+    def classify(self, frames: RGB) -> NDArray[np.uint8]:
+        """Class ids (N, H, W) of a student with a segmentation head, in eval mode."""
+        with torch.inference_mode():
+            labels: Tensor | None = self(torch.from_numpy(frames)).labels
+        if labels is None:
+            raise FathomError(
+                Code.NOT_AVAILABLE,
+                expected="a student with a segmentation head, in eval mode",
+                got=f"classes={self.spec.classes}, training={self.training}",
+                repair="train one with --classes 13",
+            )
+        ids: NDArray[np.uint8] = labels.numpy()
+        return ids
+
+
+def make_decoder(spec: StudentSpec, tap_channels: Sequence[int]) -> Decoder:
+    match spec.decoder:
+        case "slim":
+            return SlimDecoder(tap_channels, spec.widths, spec.dropout)
+        case "reference-002":
+            return PreActivationDecoder(tap_channels)
+        case "se5x5":
+            return SqueezeDecoder(tap_channels)

@@ -1,0 +1,61 @@
+"""Students in files: whole, of any kind, and those from before there were kinds."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fathom.errors import Code, FathomError
+from training.students.checkpoint import (
+    SPEC_KEY,
+    load_student,
+    read_notes,
+    save_student,
+    write_atomically,
+)
+from training.students.spec import StudentSpec
+from training.students.student import Student
+
+SPEC = StudentSpec(height_px=64, width_px=96)
+
+
+def test_notes_come_back(tmp_path: Path) -> None:
+    save_student(tmp_path / "s.safetensors", SPEC, Student(SPEC).state_dict(), {"epoch": 3})
+    assert read_notes(tmp_path / "s.safetensors") == {"epoch": 3}
+
+
+def test_a_file_from_before_there_were_kinds_is_the_first_student(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    student = Student(SPEC).eval()
+    later = ("encoder", "decoder", "head", "classes")
+    old = {key: value for key, value in asdict(SPEC).items() if key not in later}
+    save_file(student.state_dict(), tmp_path / "s.safetensors", {SPEC_KEY: json.dumps(old)})
+    again = load_student(tmp_path / "s.safetensors")
+    assert again.spec == SPEC and not again.training
+    picture = np.zeros((1, 64, 96, 3), np.uint8)
+    assert np.array_equal(again.predict(picture), student.predict(picture))
+
+
+@pytest.mark.parametrize(
+    "header", [{}, {SPEC_KEY: "{}"}, {SPEC_KEY: json.dumps({**asdict(SPEC), "encoder": "vit"})}]
+)
+def test_a_file_without_a_spec_we_know_is_refused(header: dict[str, str], tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(1)}, tmp_path / "s.safetensors", header)
+    with pytest.raises(FathomError, match="a student's checkpoint") as caught:
+        load_student(tmp_path / "s.safetensors")
+    assert caught.value.code is Code.BAD_MODEL
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(path, "not bytes")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

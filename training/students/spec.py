@@ -1,0 +1,53 @@
+"""What a student is made of, as a value: stored in every checkpoint, read before any weight."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+EncoderName: TypeAlias = Literal["mobilenet-v2", "resnet18", "resnet34", "resnet50", "resnext101"]
+DecoderName: TypeAlias = Literal["slim", "reference-002", "se5x5"]
+HeadName: TypeAlias = Literal["metric", "bins", "relative"]
+ClassCount: TypeAlias = Literal[0, 13]
+
+
+class Taps(StrEnum):
+    """Which feature maps a decoder wants of an encoder."""
+
+    ENDS = "ends"  # the last of each stride from 2 to 32
+    EXPANDED = "expanded"  # the same strides; inside an inverted residual, where it is widest
+    SHORT = "short"  # strides 4 to 32, without the layers that widen for a classifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentSpec:
+    """Everything that decides a student's shape and units. Defaults are those of the first student,
+    whose files name no encoder, decoder, head or classes.
+
+    height_px, width_px  the network input
+    focal_px             focal length, at network size, of the one camera whose metres are learned
+    min_m, max_m         the range the head can express
+    widths               slim decoder's, finest first; their number sets the stride of the head
+    dropout              slim decoder's, share of coarsest channels
+    classes              0: no segmentation head
+    """
+
+    height_px: int = 256
+    width_px: int = 320
+    focal_px: float = 259.43  # Kinect of NYU Depth V2: 518.86 at 640 wide
+    min_m: float = 0.2
+    max_m: float = 12.0
+    widths: tuple[int, ...] = (16, 32, 64, 128, 256)
+    dropout: float = 0.1
+    encoder: EncoderName = "mobilenet-v2"
+    decoder: DecoderName = "slim"
+    head: HeadName = "metric"
+    classes: ClassCount = 0
+
+    def enlarged(self, factor: int) -> "StudentSpec":
+        """The same view of the same camera in more pixels."""
+        return replace(
+            self,
+            height_px=self.height_px * factor,
+            width_px=self.width_px * factor,
+            focal_px=self.focal_px * factor,
+        )
