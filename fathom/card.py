@@ -15,6 +15,8 @@ from fathom.errors import Code, FathomError
 from fathom.geometry import Size
 
 CARD_FILE = "card.json"
+# How far a file was tried before it was published.
+MEASURED, NOT_RUN = "measured", "built, not run"
 _BLOCK_BYTES = 2**20
 
 
@@ -32,13 +34,19 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFile:
-    """One file of a version: its path beside the card, what it is for, and its hash."""
+    """One file of a version: its path beside the card, what it is for, and its hash.
+
+    status    MEASURED, or NOT_RUN where the machine of the export could not run it
+    made_for  what else must fit, such as the GPUs and the library of a plan
+    """
 
     path: str
     target: str
     precision: str
     bytes: int
     sha256: str
+    status: str = MEASURED
+    made_for: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +56,7 @@ class Card:
     input_size  (height, width) of the network input
     focal_px    the focal length its metres were learned with, in network pixels
     range_m     the nearest and farthest depth it can answer
+    waived      gates that the export failed and that somebody overrode
     """
 
     name: str
@@ -64,6 +73,7 @@ class Card:
     range_m: tuple[float, float]
     figures: tuple[Figure, ...]
     files: tuple[ModelFile, ...]
+    waived: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
@@ -80,6 +90,7 @@ class Card:
                     "range_m": _pair(raw["range_m"], float),
                     "outputs": _strings(raw["outputs"]),
                     "classes": _strings(raw["classes"]),
+                    "waived": _strings(raw["waived"]),
                     "figures": tuple(Figure(**_exact(Figure, f)) for f in raw["figures"]),
                     "files": tuple(ModelFile(**_exact(ModelFile, f)) for f in raw["files"]),
                 }

@@ -163,3 +163,9 @@ def test_a_path_out_of_the_folder_is_refused_even_with_the_right_hash(
     (folder / "link").symlink_to(tmp_path / "outside")
     with pytest.raises(FathomError, match="leads out"):
         list(verify_files(make_card(file_of(path)), folder))
+
+
+def test_a_card_says_what_was_not_run_and_what_was_overridden() -> None:
+    plan = dataclasses.replace(file_of("3/model.plan"), status="built, not run", made_for="SM 8.6")
+    card = dataclasses.replace(make_card(plan), waived=("onnx f32 p99 relative",))
+    assert Card.from_json(card.to_json()) == card
