@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
+
+from fathom.errors import Code, FathomError
 
 EncoderName: TypeAlias = Literal["mobilenet-v2", "resnet18", "resnet34", "resnet50", "resnext101"]
 DecoderName: TypeAlias = Literal["slim", "reference-002", "se5x5"]
@@ -29,6 +31,7 @@ class StudentSpec:
     widths               slim decoder's, finest first; their number sets the stride of the head
     dropout              slim decoder's, share of coarsest channels
     classes              0: no segmentation head
+    raises               BAD_MODEL for a kind that is not known
     """
 
     height_px: int = 256
@@ -42,6 +45,22 @@ class StudentSpec:
     decoder: DecoderName = "slim"
     head: HeadName = "metric"
     classes: ClassCount = 0
+
+    def __post_init__(self) -> None:
+        kinds = {
+            "encoder": EncoderName,
+            "decoder": DecoderName,
+            "head": HeadName,
+            "classes": ClassCount,
+        }
+        for field, kind in kinds.items():
+            if getattr(self, field) not in get_args(kind):
+                raise FathomError(
+                    Code.BAD_MODEL,
+                    expected=f"{field} one of {', '.join(map(str, get_args(kind)))}",
+                    got=repr(getattr(self, field)),
+                    repair="use a version that knows this student, or train one of these",
+                )
 
     def enlarged(self, factor: int) -> "StudentSpec":
         """The same view of the same camera in more pixels."""

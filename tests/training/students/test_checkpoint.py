@@ -40,12 +40,19 @@ def test_a_file_from_before_there_were_kinds_is_the_first_student(tmp_path: Path
     assert np.array_equal(again.predict(picture), student.predict(picture))
 
 
-@pytest.mark.parametrize(
-    "header", [{}, {SPEC_KEY: "{}"}, {SPEC_KEY: json.dumps({**asdict(SPEC), "encoder": "vit"})}]
-)
-def test_a_file_without_a_spec_we_know_is_refused(header: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", [{}, {SPEC_KEY: "{}"}])
+def test_a_file_without_a_spec_is_refused(header: dict[str, str], tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "s.safetensors", header)
     with pytest.raises(FathomError, match="a student's checkpoint") as caught:
+        load_student(tmp_path / "s.safetensors")
+    assert caught.value.code is Code.BAD_MODEL
+
+
+@pytest.mark.parametrize("field", ["encoder", "decoder", "head"])
+def test_a_student_of_an_unknown_kind_is_refused(field: str, tmp_path: Path) -> None:
+    header = {SPEC_KEY: json.dumps({**asdict(SPEC), field: "later"})}
+    save_file({"a": torch.zeros(1)}, tmp_path / "s.safetensors", header)
+    with pytest.raises(FathomError, match=f"expected {field} one of .*; got 'later'") as caught:
         load_student(tmp_path / "s.safetensors")
     assert caught.value.code is Code.BAD_MODEL
 

@@ -39,6 +39,7 @@ def test_a_pre_activation_step_is_norm_relu_enlarge_filter() -> None:
     torch.manual_seed(0)
     step = Step(96, 32, 16)
     x = torch.randn(2, 96, 3, 4)
+    assert isinstance(step.reduce, nn.Sequential)
     norm, _, narrow = step.reduce
     assert norm.num_groups == 6 and narrow.kernel_size == (1, 1) and narrow.bias is None
     norm, _, conv = step.expand
