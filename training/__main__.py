@@ -8,34 +8,28 @@
 Exit status: 0 good, 1 failed, 2 misused. Progress goes to stderr, results to stdout.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 
-import torch
-
 from fathom.errors import Code, FathomError
+from training.assess import assess
 from training.data.check import check, some
 from training.data.forms import FORMS, recognise
-from training.data.nyu import NyuFolder
 from training.data.reader import ALL
 from training.data.scale import compare_scale
-from training.evaluation import PROTOCOLS, as_table, evaluate
 from training.loop import train
 from training.recipes import RECIPES
 from training.settings import CheckSettings, EvalSettings, TrainSettings, parse
-from training.students.checkpoint import load_student, write_atomically
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         if words[:1] == ["eval"]:
-            run_eval(parse(EvalSettings, words[1:]))
-        elif words[:1] == ["check-data"]:
+            return run_eval(parse(EvalSettings, words[1:]))
+        if words[:1] == ["check-data"]:
             return run_check(parse(CheckSettings, words[1:]))
-        else:
-            run_training(parse(TrainSettings, words).with_preset())
+        run_training(parse(TrainSettings, words).with_preset())
     except FathomError as error:
         print(f"training: {error}", file=sys.stderr)
         return 2 if error.code is Code.BAD_SETTING else 1
@@ -53,17 +47,10 @@ def run_training(settings: TrainSettings) -> None:
     print(train(settings, recipe))
 
 
-def run_eval(settings: EvalSettings) -> None:
-    torch.set_num_threads(settings.threads)
-    student = load_student(settings.checkpoint)
-    protocol = PROTOCOLS[settings.protocol]
-    report = evaluate(
-        student.predict, NyuFolder(settings.data), settings.split, student.network_size, protocol
-    )
-    name = f"{settings.checkpoint.stem}.{settings.split}.{protocol.name}.json"
-    path = settings.report or settings.checkpoint.with_name(name)
-    write_atomically(path, json.dumps(report.as_json(), indent=1).encode())
-    print(as_table(report))
+def run_eval(settings: EvalSettings) -> int:
+    outcome = assess(settings)
+    print(outcome.text)
+    return int(not outcome.good)
 
 
 def run_check(settings: CheckSettings) -> int:

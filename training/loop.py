@@ -17,9 +17,10 @@ from tqdm import tqdm
 from fathom.errors import Code, FathomError
 from training.average import WeightAverage
 from training.checkpoint import Parts, Progress, resume_run, save_run
-from training.contact_sheet import write_contact_sheet
+from training.contact_sheet import Row, write_contact_sheet
 from training.data.nyu import NyuFolder
-from training.evaluation import evaluate
+from training.data.sample import Sample
+from training.evaluation import answered, evaluate, least_fitted, scored_student
 from training.feed import feed
 from training.losses import Term, check_used
 from training.recipes.recipe import Recipe
@@ -108,8 +109,7 @@ def train(settings: TrainSettings, recipe: Recipe) -> Path:
             check_used(tally.elements)
             fit_s = time.monotonic() - began_s
             progress = finish_epoch(settings, average.student, folder, progress, tally, fit_s)
-            sheet = settings.out / "sheets" / f"{epoch:03d}.png"
-            write_contact_sheet(sheet, average.student.predict, shown, student.network_size)
+            draw(settings.out / "sheets" / f"{epoch:03d}.png", average.student, shown)
             # Last: an epoch is done once everything about it is on disk.
             save_run(settings.out / LAST, parts, progress, what_it_computes(settings))
             bar.set_postfix(epoch=epoch, best=f"{progress.best_delta1:.4f}")
@@ -182,7 +182,8 @@ def finish_epoch(
 ) -> Progress:
     """Validate the averaged student, keep it if it is the best so far, and note the epoch."""
     epoch = progress.epochs
-    report = evaluate(student.predict, folder, settings.val_part, student.network_size)
+    scored = scored_student(student)
+    report = evaluate(scored, folder, settings.val_part, least_fitted(scored))
     val = asdict(report.mean)
     progress = replace(progress, epochs=epoch + 1)
     if report.mean.delta1 > progress.best_delta1:
@@ -193,6 +194,13 @@ def finish_epoch(
     with (settings.out / METRICS).open("a") as file:
         file.write(json.dumps({**line, "val": val}) + "\n")
     return progress
+
+
+def draw(path: Path, student: Student, shown: Sequence[Sample]) -> None:
+    """What the student says about some pictures."""
+    scored = scored_student(student)
+    scoring = least_fitted(scored)
+    write_contact_sheet(path, [Row(s, answered(scored, s, scoring)[0]) for s in shown])
 
 
 def refuse_nonfinite(norm: float, epoch: int, tally: Tally) -> None:

@@ -134,17 +134,38 @@ class TrainSettings(FlagSettings):
 
 
 class EvalSettings(FlagSettings):
-    """Score a checkpoint under a named protocol; prints a table and writes JSON.
+    """Score a checkpoint, a model or a teacher under a named protocol, or check what it promises.
 
     python -m training eval --checkpoint run/best.safetensors --data nyuv2 --split val
+    python -m training eval --model indoor-mnv2 --data nyuv2 --check border
+    python -m training eval --teacher meter --teacher-weights weights --data nyuv2 --flip
     """
 
-    checkpoint: Path = Field(description="student made by training")
-    data: Path = Field(description="NYU folder")
+    checkpoint: Path | None = Field(None, description="student made by training")
+    model: str | None = Field(None, description="model of the repository, run from its file")
+    model_repository: Path = Field(Path("model_repository"), description="folder of models")
+    precision: Literal["bf16", "f32"] = Field(
+        "bf16", description="of a model's file; bf16 is served where the processor has it"
+    )
+    teacher: str | None = Field(None, description=f"one of: {', '.join(TEACHERS)}")
+    teacher_weights: Path | None = Field(
+        None, description="folder or file of the teacher, as in training"
+    )
+    data: Path = Field(description="data set: a folder, or a .mat file")
+    form: str | None = Field(None, description=f"one of: {', '.join(FORMS)}; none: look and see")
     split: str = Field("val", description="list of pictures; test is for weights that ship, once")
     protocol: str = Field("nyu-eigen", description=f"one of: {', '.join(PROTOCOLS)}")
+    align: Literal["raw", "median", "affine"] = Field(
+        "raw", description="what is fitted to the truth; any fit is in the name of the figures"
+    )
+    flip: bool = Field(default=False, description="average with the mirrored picture's answer")
+    check: Literal["border", "focal"] | None = Field(
+        None, description="a promise to check instead of scoring; exit status 1 if it is broken"
+    )
     report: Path | None = Field(
-        None, description="JSON file to write; none: beside the checkpoint, named after the split"
+        None,
+        description="JSON file to write, with a sheet of the worst pictures beside it; none: beside"
+        " the checkpoint, named after split and protocol, and nothing for a model or a teacher",
     )
     threads: int = Field(2, ge=1, description="torch threads")
 
@@ -153,6 +174,13 @@ class EvalSettings(FlagSettings):
     def _known_protocol(cls, name: str) -> str:
         if name not in PROTOCOLS:
             raise ValueError(f"one of {', '.join(PROTOCOLS)}")
+        return name
+
+    @field_validator("form")
+    @classmethod
+    def _known_form(cls, name: str | None) -> str | None:
+        if name is not None and name not in FORMS:
+            raise ValueError(f"one of {', '.join(FORMS)}")
         return name
 
 

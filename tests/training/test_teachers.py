@@ -211,9 +211,9 @@ def test_real_teachers_on_real_pictures(real_data: Path, name: str, delta1: floa
     folder, protocol = NyuFolder(real_data / "nyuv2"), PROTOCOLS["nyu-eigen"]
     rows, ratios = [], []
     for id_ in folder.ids("test")[6::200]:
-        sample = folder.read(id_)
+        sample = protocol.prepare(folder.read(id_))
         depth_m = teacher(sample.image[None])[0][::2, ::2]
-        counted = protocol.mask(sample.depth_m)
+        counted = protocol.counted(sample)
         rows.append(score(depth_m, sample, protocol, id_))
         ratios.append(np.median(sample.depth_m[counted] / depth_m[counted]))
     assert len(rows) == 4

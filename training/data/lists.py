@@ -63,7 +63,7 @@ class ListedFolder:
                 got="no .txt file",
                 repair="put the published lists beside the pictures",
             )
-        self.images, self.depths, self.form = images, depths, form
+        self.images, self.depths, self.lists, self.form = images, depths, lists, form
         parts = {path.stem: parse(path) for path in lists}
         self.parts: dict[str, Sequence[str]] = {k: list(rows) for k, rows in parts.items()}
         self.rows = {id_: row for rows in parts.values() for id_, row in rows.items()}

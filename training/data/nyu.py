@@ -90,6 +90,19 @@ class NyuFolder:
         )
 
 
+class WithLabels:
+    """An NYU folder whose samples always have their labels."""
+
+    def __init__(self, folder: NyuFolder) -> None:
+        self.folder = folder
+
+    def ids(self, part: str) -> Sequence[str]:
+        return self.folder.ids(part)
+
+    def read(self, id_: str) -> Sample:
+        return self.folder.read(id_, labels=True)
+
+
 def without_border(sample: Sample) -> Sample:
     """Only what lies inside the white border; for samples whose picture is of map size."""
     if sample.image.shape[:2] != MAP_SIZE:

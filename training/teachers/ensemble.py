@@ -12,6 +12,13 @@ from fathom.geometry import F32, RGB
 from training.teachers.teacher import Teacher, Unit, key_of
 
 
+def between(one: F32, other: F32, unit: Unit) -> F32:
+    """The mean of two answers of a unit."""
+    if unit is Unit.AFFINE:  # may be 0 or below, so no logs
+        return np.asarray((one + other) / 2, np.float32)
+    return np.asarray(np.sqrt(one * other), np.float32)
+
+
 class Mirrored:
     """A teacher's answer, averaged with the mirrored answer to the mirrored picture."""
 
@@ -23,9 +30,7 @@ class Mirrored:
     def __call__(self, frames: RGB) -> F32:
         straight = self.teacher(frames)
         mirrored = self.teacher(np.ascontiguousarray(frames[:, :, ::-1]))[:, :, ::-1]
-        if self.unit is Unit.AFFINE:  # may be 0 or below, so no logs
-            return np.asarray((straight + mirrored) / 2, np.float32)
-        return np.asarray(np.sqrt(straight * mirrored), np.float32)
+        return between(straight, mirrored, self.unit)
 
 
 class LogMean:
