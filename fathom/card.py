@@ -6,6 +6,7 @@ refused. Knows no engine and no network.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,6 +19,7 @@ CARD_FILE = "card.json"
 # How far a file was tried before it was published.
 MEASURED, NOT_RUN = "measured", "built, not run"
 _BLOCK_BYTES = 2**20
+_COLOUR = re.compile("#[0-9a-f]{6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class Card:
     input_size  (height, width) of the network input
     focal_px    the focal length its metres were learned with, in network pixels
     range_m     the nearest and farthest depth it can answer
+    class_colours  "#rrggbb" of each class, to paint it with; empty where there are none
     waived      gates that the export failed and that somebody overrode
     """
 
@@ -74,6 +77,7 @@ class Card:
     figures: tuple[Figure, ...]
     files: tuple[ModelFile, ...]
     waived: tuple[str, ...] = ()
+    class_colours: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
@@ -91,6 +95,7 @@ class Card:
                     "outputs": _strings(raw["outputs"]),
                     "classes": _strings(raw["classes"]),
                     "waived": _strings(raw["waived"]),
+                    "class_colours": _colours(raw["class_colours"], len(raw["classes"])),
                     "figures": tuple(Figure(**_exact(Figure, f)) for f in raw["figures"]),
                     "files": tuple(ModelFile(**_exact(ModelFile, f)) for f in raw["files"]),
                 }
@@ -177,6 +182,13 @@ def _typed(value: Any, wanted: Any) -> Any:
 
 def _strings(raw: Any) -> tuple[str, ...]:
     return tuple(_typed(value, str) for value in _typed(raw, list))
+
+
+def _colours(raw: Any, classes: int) -> tuple[str, ...]:
+    colours = _strings(raw)
+    if colours and (len(colours) != classes or not all(map(_COLOUR.fullmatch, colours))):
+        raise ValueError(f"{classes} colours like #1f77b4 wanted, not {', '.join(colours)}")
+    return colours
 
 
 def _pair(raw: list[Any], kind: type) -> tuple[Any, Any]:

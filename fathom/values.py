@@ -307,6 +307,7 @@ class ModelInfo:
     classes: tuple[str, ...]
     focal_px: float
     range_m: tuple[float, float]
+    class_colours: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ class ServedModel:
             input_size=self.card.input_size,
             outputs=self.card.outputs,
             classes=self.card.classes,
+            class_colours=self.card.class_colours,
             focal_px=self.card.focal_px,
             range_m=self.card.range_m,
         )

@@ -400,6 +400,7 @@ class Model(_message.Message):
     FOCAL_PX_FIELD_NUMBER: _builtins.int
     MIN_M_FIELD_NUMBER: _builtins.int
     MAX_M_FIELD_NUMBER: _builtins.int
+    CLASS_COLOURS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.int
     summary: _builtins.str
@@ -413,6 +414,10 @@ class Model(_message.Message):
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def class_colours(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """"#rrggbb", by class id as classes are; or none"""
+
     def __init__(
         self,
         *,
@@ -425,10 +430,11 @@ class Model(_message.Message):
         focal_px: _builtins.float = ...,
         min_m: _builtins.float = ...,
         max_m: _builtins.float = ...,
+        class_colours: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input_size", b"input_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "focal_px", b"focal_px", "input_size", b"input_size", "max_m", b"max_m", "min_m", b"min_m", "name", b"name", "outputs", b"outputs", "summary", b"summary", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_colours", b"class_colours", "classes", b"classes", "focal_px", b"focal_px", "input_size", b"input_size", "max_m", b"max_m", "min_m", b"min_m", "name", b"name", "outputs", b"outputs", "summary", b"summary", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -52,6 +52,7 @@ def _model_to_wire(model: ModelInfo) -> pb.Model:
         input_size=pb.Size(width=model.input_size[1], height=model.input_size[0]),
         outputs=model.outputs,
         classes=model.classes,
+        class_colours=model.class_colours,
         focal_px=model.focal_px,
         min_m=model.range_m[0],
         max_m=model.range_m[1],
@@ -69,6 +70,7 @@ def description_from_wire(message: pb.DescribeReply) -> Description:
                 input_size=(model.input_size.height, model.input_size.width),
                 outputs=tuple(model.outputs),
                 classes=tuple(model.classes),
+                class_colours=tuple(model.class_colours),
                 focal_px=model.focal_px,
                 range_m=(model.min_m, model.max_m),
             )

@@ -109,6 +109,26 @@ def test_an_unknown_field_is_named() -> None:
         Card.from_json(json.dumps(raw))
 
 
+@pytest.mark.parametrize(
+    ("colours", "good"),
+    [
+        ([], True),
+        (["#1f77b4", "#ff7f0e"], True),
+        (["#1f77b4"], False),
+        (["#1f77b4", "#FF7F0E"], False),
+        (["#1f77b4", "orange"], False),
+        (["#1f77b4", "#ff7f0e00"], False),
+    ],
+)
+def test_colours_are_one_a_class_or_none(colours: list[str], good: bool) -> None:
+    text = json.dumps(json.loads(make_card().to_json()) | {"class_colours": colours})
+    if good:
+        assert Card.from_json(text).class_colours == tuple(colours)
+    else:
+        with pytest.raises(FathomError, match="2 colours like #1f77b4"):
+            Card.from_json(text)
+
+
 def test_a_number_beyond_floating_point_is_refused() -> None:
     raw = json.loads(make_card().to_json()) | {"focal_px": 10**400}
     with pytest.raises(FathomError) as error:

@@ -61,6 +61,7 @@ CARD = Card(
     input_size=INPUT_SIZE,
     outputs=("depth_m", "labels"),
     classes=("nothing", "left", "right"),
+    class_colours=("#000000", "#1f77b4", "#ff7f0e"),
     focal_px=FOCAL_PX,
     range_m=(1.0, 24.0),
     figures=(),
@@ -97,6 +98,7 @@ class ScriptedEngine:
         self.seen = np.zeros((0, *INPUT_SIZE, 3), np.uint8)
         self.calls: list[tuple[int, int]] = []  # (frames, lane)
         self.closed = False
+        self.due_s: float | None = None
         self._open = threading.Event()
         self._open.set()
         self.spec = EngineSpec(
@@ -120,7 +122,8 @@ class ScriptedEngine:
     def release(self) -> None:
         self._open.set()
 
-    def infer(self, frames: NDArray[np.uint8], lane: int) -> Outputs:
+    def infer(self, frames: NDArray[np.uint8], lane: int, due_s: float | None = None) -> Outputs:
+        self.due_s = due_s
         self.calls.append((len(frames), lane))
         self.seen = frames.copy()
         self.entered.release()

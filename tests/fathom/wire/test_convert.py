@@ -132,6 +132,7 @@ models = st.builds(
     input_size=st.tuples(u32, u32),
     outputs=st.lists(words, max_size=2).map(tuple),
     classes=st.lists(words, max_size=2).map(tuple),
+    class_colours=st.lists(words, max_size=2).map(tuple),
     focal_px=focals,
     range_m=st.tuples(focals, focals),
 )

@@ -32,7 +32,7 @@ from tests.server.conftest import (
 T = TypeVar("T")
 
 LIMITS = Limits(image_bytes=100_000, image_pixels=1_000_000, streams=8, waiting_frames=4)
-UNLABELLED = replace(CARD, name="plain", outputs=("depth_m",), classes=())
+UNLABELLED = replace(CARD, name="plain", outputs=("depth_m",), classes=(), class_colours=())
 
 
 class House:

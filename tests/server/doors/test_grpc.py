@@ -82,6 +82,7 @@ def test_the_server_says_what_it_is(stub: DepthStub) -> None:
     assert [model.name for model in reply.models] == ["ramp", "plain"]
     assert (reply.models[0].input_size.height, reply.models[0].input_size.width) == (24, 32)
     assert list(reply.models[0].classes) == list(CARD.classes)
+    assert list(reply.models[0].class_colours) == list(CARD.class_colours)
     assert len(reply.depth_encodings) == len(DepthEncoding)
     assert reply.limits.image_bytes == LIMITS.image_bytes
     assert (reply.server_version, reply.engine) == ("1.2.3", "scripted")

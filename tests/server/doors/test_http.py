@@ -174,6 +174,7 @@ def test_models_are_listed_with_what_they_are(web: Web) -> None:
     first, second = body["models"]
     assert (first["name"], first["version"], first["focal_px"]) == ("ramp", 3, 40)
     assert first["input_size"] == [24, 32] and first["classes"] == list(CARD.classes)
+    assert first["class_colours"] == list(CARD.class_colours) and second["class_colours"] == []
     assert first["figures"] == [] and second["outputs"] == ["depth_m"]
     assert (body["engine"], body["device"], body["precision"]) == ("scripted", "none", "f32")
 
