@@ -15,11 +15,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from fathom.errors import Code
-from fathom.values import Failed
+from fathom.values import Failed, Skipped, SkipReason
 from server.core.batcher import CostCurve
 from server.core.scheduler import Ticket
 from server.dispatch import Dispatch
-from server.engines.engine import Engine, EngineFault
+from server.engines.engine import Engine, EngineFault, TooLate
 from server.handoff import Handoff
 from server.pipeline import Batch, Inferred, Pipeline, engine_failed, finish
 from server.telemetry import Telemetry
@@ -129,6 +129,11 @@ class Lanes:
             inferred = pipeline.infer(batch)
         except EngineFault as fault:
             self._failed([frame.ticket for frame in batch.decoded], fault)
+            return []
+        except TooLate:
+            for frame in batch.decoded:
+                late = Skipped(seq=frame.ticket.frame.seq, reason=SkipReason.DEADLINE)
+                self._dispatch.settle(frame.ticket, late)
             return []
         finally:
             self._telemetry.lane_busy(-1)

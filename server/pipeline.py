@@ -16,7 +16,7 @@ from fathom.errors import Code, FathomError
 from fathom.geometry import F32, RGB, Intrinsics, Letterbox, Size, focal_correction, resize_map
 from fathom.values import EncodedDepth, Failed, Output, StageTimes
 from server.core.scheduler import Ticket
-from server.engines.engine import Engine, EngineFault, Outputs
+from server.engines.engine import Engine, EngineFault, Outputs, TooLate
 
 _log = logging.getLogger("fathom.server.pipeline")
 
@@ -114,11 +114,11 @@ class Pipeline:
         return batch
 
     def infer(self, batch: Batch) -> list[Inferred]:
-        """Compute a decoded batch; raises EngineFault if all of it failed."""
+        """Compute a decoded batch; raises EngineFault or TooLate if all of it failed."""
         if not batch.decoded:
             return []
         before_s = self._clock()
-        outputs = self._run(self._frames[batch.slot, : len(batch.decoded)])
+        outputs = self._run(self._frames[batch.slot, : len(batch.decoded)], _due_s(batch))
         infer_s = self._clock() - before_s
         return [
             Inferred(
@@ -137,10 +137,10 @@ class Pipeline:
             for i, frame in enumerate(batch.decoded)
         ]
 
-    def _run(self, frames: NDArray[np.uint8]) -> Outputs:
+    def _run(self, frames: NDArray[np.uint8], due_s: float | None) -> Outputs:
         try:
-            return self._engine.infer(frames, self._lane)
-        except EngineFault:
+            return self._engine.infer(frames, self._lane, due_s)
+        except (EngineFault, TooLate):
             raise
         except Exception as error:
             # An engine is foreign code: whatever it throws fails the batch and not the server.
@@ -189,6 +189,13 @@ def finish(
         ),
         batch_size=inferred.batch_size,
     )
+
+
+def _due_s(batch: Batch) -> float | None:
+    """When the last frame of a batch is due; None if one of them never is."""
+    due_s = [frame.ticket.due_s for frame in batch.decoded]
+    known_s = [each_s for each_s in due_s if each_s is not None]
+    return max(known_s) if len(known_s) == len(due_s) else None
 
 
 def engine_failed(ticket: Ticket) -> Failed:

@@ -45,14 +45,23 @@ class EngineFault(Exception):  # noqa: N818 - a fault of the device, not a calle
     """The batch failed; the engine may still serve the next one."""
 
 
+class TooLate(Exception):  # noqa: N818 - as EngineFault
+    """The batch was given up because every frame of it is due; nothing is wrong with the engine."""
+
+
 class Engine(Protocol):
     """A network on a device. `infer` blocks and is called by one thread per lane."""
 
     @property
     def spec(self) -> EngineSpec: ...
 
-    def infer(self, frames: NDArray[np.uint8], lane: int) -> Outputs:
-        """Depth of (N, H, W, 3) uint8 RGB frames, N up to `max_batch`; raises EngineFault."""
+    def infer(self, frames: NDArray[np.uint8], lane: int, due_s: float | None = None) -> Outputs:
+        """Depth of (N, H, W, 3) uint8 RGB frames, N up to `max_batch`.
+
+        due_s   when the last of these frames is worthless, on the monotonic clock: an engine that
+                waits for others gives up then
+        raises  EngineFault, TooLate
+        """
         ...
 
     def close(self) -> None: ...

@@ -72,7 +72,12 @@ class NullEngine:
     def spec(self) -> EngineSpec:
         return self._spec
 
-    def infer(self, frames: NDArray[np.uint8], lane: int) -> Outputs:  # noqa: ARG002
+    def infer(
+        self,
+        frames: NDArray[np.uint8],
+        lane: int,  # noqa: ARG002
+        due_s: float | None = None,  # noqa: ARG002
+    ) -> Outputs:
         """The ramp, once per frame, when the cost has passed."""
         cost_s = self._cost_s + self._frame_cost_s * len(frames)
         if cost_s:

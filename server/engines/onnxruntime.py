@@ -86,7 +86,12 @@ class OnnxRuntimeEngine:
     def spec(self) -> EngineSpec:
         return self._spec
 
-    def infer(self, frames: NDArray[np.uint8], lane: int) -> Outputs:
+    def infer(
+        self,
+        frames: NDArray[np.uint8],
+        lane: int,
+        due_s: float | None = None,  # noqa: ARG002
+    ) -> Outputs:
         """Depth of a batch, written by the runtime where it will be read."""
         memory = {name: array[: len(frames)] for name, array in self._lanes[lane].items()}
         binding = self._session.io_binding()

@@ -82,7 +82,12 @@ class OpenVinoEngine:
     def spec(self) -> EngineSpec:
         return self._spec
 
-    def infer(self, frames: NDArray[np.uint8], lane: int) -> Outputs:
+    def infer(
+        self,
+        frames: NDArray[np.uint8],
+        lane: int,
+        due_s: float | None = None,  # noqa: ARG002
+    ) -> Outputs:
         """Depth of one frame, in the lane's own request; nothing is copied on the way in or out."""
         request = self._requests[lane]
         try:

@@ -98,7 +98,12 @@ class TorchEngine:
     def spec(self) -> EngineSpec:
         return self._spec
 
-    def infer(self, frames: NDArray[np.uint8], lane: int) -> Outputs:
+    def infer(
+        self,
+        frames: NDArray[np.uint8],
+        lane: int,
+        due_s: float | None = None,  # noqa: ARG002
+    ) -> Outputs:
         """Depth of a batch, on the lane's own stream where there are streams."""
         try:
             return self._lanes[lane].infer(frames)

@@ -23,7 +23,7 @@ from fathom.values import (
 )
 from server.core.batcher import CostCurve
 from server.dispatch import Dispatch
-from server.engines.engine import EngineFault, Outputs
+from server.engines.engine import EngineFault, Outputs, TooLate
 from server.lanes import Lanes
 from server.telemetry import Telemetry
 from tests.server.conftest import (
@@ -148,6 +148,17 @@ def test_an_engine_that_throws_fails_its_batch_and_serves_the_next(
         "EncodedDepth",
     ]
     assert total(telemetry, metrics.ENGINE_FAULTS) == 1
+
+
+def test_a_batch_given_up_at_its_deadline_is_skipped_and_no_fault(
+    serve: Callable[..., Server], telemetry: Telemetry
+) -> None:
+    server = serve()
+    answers = [server.answer(TooLate("the servers took too long")) for _ in range(4)]
+    assert {answer.reason for answer in answers if isinstance(answer, Skipped)} == {
+        SkipReason.DEADLINE
+    }
+    assert server.lanes.healthy and total(telemetry, metrics.ENGINE_FAULTS) == 0
 
 
 def test_three_faults_in_a_row_are_ill_and_a_success_is_well_again(

@@ -10,6 +10,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fathom.codecs.depth import decode_depth
 from fathom.errors import Code
@@ -246,6 +247,17 @@ def test_whatever_an_engine_throws_is_a_fault(engine: ScriptedEngine) -> None:
     assert len(compute(pipeline, ticket(1))) == 1
 
 
+@pytest.mark.parametrize(
+    ("due_s", "last_s"), [((5.0, 9.0), 9.0), ((5.0, None), None), ((None,), None), ((3.0,), 3.0)]
+)
+def test_a_batch_is_due_when_its_last_frame_is(
+    due_s: tuple[float | None, ...], last_s: float | None
+) -> None:
+    engine = ScriptedEngine(max_batch=2)
+    compute(Pipeline(engine, 0), *(ticket(seq, due_s=at_s) for seq, at_s in enumerate(due_s)))
+    assert engine.due_s == last_s
+
+
 def test_a_fault_is_told_without_its_insides() -> None:
     failed = engine_failed(ticket(9))
     assert (failed.seq, failed.code) == (9, Code.ENGINE_FAULT)
@@ -255,10 +267,10 @@ def test_a_fault_is_told_without_its_insides() -> None:
 def test_stages_are_timed_on_the_clock_that_was_given(clock: FakeClock) -> None:
     class SlowEngine(ScriptedEngine):
         def infer(
-            self, frames: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], lane: int
+            self, frames: NDArray[np.uint8], lane: int, due_s: float | None = None
         ) -> Outputs:
             clock.advance(0.25)
-            return super().infer(frames, lane)
+            return super().infer(frames, lane, due_s)
 
     pipeline = Pipeline(SlowEngine(), 0, clock=clock)
     [inferred] = compute(pipeline, ticket(arrived_s=99.0))

@@ -17,11 +17,11 @@ class PricedEngine(ScriptedEngine):
         self._clock = clock
         self._runs: dict[tuple[int, int], int] = {}
 
-    def infer(self, frames: NDArray[np.uint8], lane: int) -> Outputs:
+    def infer(self, frames: NDArray[np.uint8], lane: int, due_s: float | None = None) -> Outputs:
         key = len(frames), lane
         self._runs[key] = self._runs.get(key, 0) + 1
         self._clock.advance(60.0 if self._runs[key] <= 2 else 2.0 + len(frames))
-        return super().infer(frames, lane)
+        return super().infer(frames, lane, due_s)
 
 
 def test_the_curve_is_what_steady_batches_take(clock: FakeClock) -> None:
