@@ -52,10 +52,13 @@ class SiLog:
 
     Eigen et al., NIPS 2014, section 3.2, with the weight and the factor of BTS (Lee et al., 2019).
     The floor inside the root bounds the gradient at a perfect prediction, otherwise infinite.
+
+    unbiased  the spread over n - 1, as ZoeDepth has it; the same for many pixels
     """
 
     weight: Schedule
     mean_share: float = 0.85
+    unbiased: bool = False
     name: ClassVar[str] = "silog"
     needs: ClassVar[frozenset[str]] = frozenset()
 
@@ -64,7 +67,10 @@ class SiLog:
         elements = int(batch.valid.sum())
         if elements < 2:
             return TermValue(d.sum() * 0, 0)
-        spread = (d * d).sum() / elements - self.mean_share * (d.sum() / elements) ** 2
+        square, mean = (d * d).sum() / elements, d.sum() / elements
+        spread = square - self.mean_share * mean**2
+        if self.unbiased:
+            spread = spread + (square - mean**2) / (elements - 1)
         return TermValue(10 * torch.sqrt(spread.clamp(min=1e-6)), elements)
 
 

@@ -1,4 +1,4 @@
-"""Loss values against sums done by hand, and what happens when there is nothing to sum."""
+"""Loss values against sums done by hand (T1, T2), and what happens when there is nothing to sum."""
 
 import math
 
@@ -38,6 +38,19 @@ def test_silog_of_a_doubled_plane() -> None:
 def test_silog_of_one_pixel_off_by_e() -> None:
     # mean d^2 = 1/2, mean d = 1/2: 10 sqrt(0.5 - 0.85 / 4)
     assert value_of(SILOG, row(math.e, 1), batch_of(row(1, 1))) == pytest.approx(5.36190, abs=1e-5)
+
+
+def test_silog_over_one_less_feels_few_pixels_more() -> None:
+    unbiased = SiLog(weight=Constant(1.0), unbiased=True)
+    # The same where nothing spreads; else, with n = 2, the variance 1/4 becomes 1/2:
+    # 10 sqrt(0.5 + 0.15 / 4).
+    assert value_of(unbiased, row(2, 2), batch_of(row(1, 1))) == pytest.approx(2.68455, abs=1e-5)
+    assert value_of(unbiased, row(math.e, 1), batch_of(row(1, 1))) == pytest.approx(
+        7.33144, abs=1e-5
+    )
+    many = torch.rand(1, 200, 200) + 1
+    one, other = (value_of(term, many, batch_of(many.flip(1))) for term in (SILOG, unbiased))
+    assert one == pytest.approx(other, rel=1e-4)
 
 
 def test_silog_has_a_finite_gradient_at_a_perfect_prediction() -> None:
