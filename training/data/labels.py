@@ -15,6 +15,11 @@ CLASSES = (
     "unlabelled", "bed", "books", "ceiling", "chair", "floor", "furniture",
     "objects", "picture", "sofa", "table", "tv", "wall", "window",
 )  # fmt: skip
+# What to paint them with: what lies side by side in rooms differs most.
+COLOURS = (
+    "#000000", "#e377c2", "#8c564b", "#fff2a8", "#d62728", "#2ca02c", "#ff7f0e",
+    "#9467bd", "#f7b6d2", "#17becf", "#bcbd22", "#22227a", "#7f9fc6", "#00e5ff",
+)  # fmt: skip
 UNLABELLED = 0
 
 
