@@ -2,6 +2,7 @@
 
 import { parseNpy } from "./npy.js";
 import { Problem } from "./problem.js";
+import { mapOf } from "./wire.js";
 
 /** What the server has: {models, engine, device, precision}; the first model is the default. */
 export async function fetchModels() {
@@ -11,18 +12,19 @@ export async function fetchModels() {
 
 /**
  * The depth of a photo.
- * options  {model, hfov, size}; what is empty is left to the server
- * returns  {map: {values, height, width}, model, version, focalPx, focalSource,
+ * options  {model, hfov, size, labels}; what is empty is left to the server; labels: classes too
+ * returns  {map: {values, height, width, labels}, model, version, focalPx, focalSource,
  *           stages: [{name, ms}], thereAndBackMs}
  */
-export async function fetchDepth(image, options, signal) {
+export async function fetchDepth(image, { labels, ...options }, signal) {
   const askedAt = performance.now();
-  const response = await predict(image, { format: "npy", ...options }, signal);
-  const body = await response.arrayBuffer();
+  const form = labels ? { format: "json", labels: "raw8" } : { format: "npy" };
+  const response = await predict(image, { ...form, ...options }, signal);
+  const map = labels ? parseJson(await response.json()) : parseNpy(await response.arrayBuffer());
   const thereAndBackMs = performance.now() - askedAt;
   const headers = response.headers;
   return {
-    map: parseNpy(body),
+    map,
     model: headers.get("Fathom-Model") ?? "",
     version: headers.get("Fathom-Model-Version") ?? "",
     focalPx: Number.parseFloat(headers.get("Fathom-Focal-Px") ?? ""),
@@ -36,6 +38,12 @@ export async function fetchDepth(image, options, signal) {
 export async function fetchFile(image, options) {
   const response = await predict(image, options);
   return response.blob();
+}
+
+/** Depth and classes of an answer with format=json. */
+export function parseJson({ depth, labels, width, height }) {
+  const bytes = ({ base64 }) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  return mapOf({ depth: bytes(depth), labels: bytes(labels), detail: { width, height } });
 }
 
 /** Stages of a Server-Timing header, in its order; those without a duration are left out. */

@@ -2,10 +2,13 @@
 
 const SAMPLE = 100_000;
 
-/** Depth in metres, (height, width) in C order; NaN where there is no answer. */
+/**
+ * Depth in metres, (height, width) in C order; NaN where there is no answer. `labels` are class ids
+ * in the same order, undefined of a model without classes.
+ */
 export class DepthMap {
-  constructor({ values, height, width }) {
-    Object.assign(this, { values, height, width });
+  constructor({ values, height, width, labels }) {
+    Object.assign(this, { values, height, width, labels });
   }
 
   /** Answered distances, nearest first: every one of a small map, a sample of a big one. */
@@ -19,9 +22,18 @@ export class DepthMap {
 
   /** Metres at u (0 left .. 1 right), v (0 top .. 1 bottom): the pixel that covers the point. */
   at(u, v) {
+    return this.values[this.#place(u, v)];
+  }
+
+  /** The class id there; undefined of a model without classes. */
+  classAt(u, v) {
+    return this.labels?.[this.#place(u, v)];
+  }
+
+  #place(u, v) {
     const x = Math.min(this.width - 1, Math.max(0, Math.floor(u * this.width)));
     const y = Math.min(this.height - 1, Math.max(0, Math.floor(v * this.height)));
-    return this.values[y * this.width + x];
+    return y * this.width + x;
   }
 
   /** Share of pixels without an answer, 0..1. */

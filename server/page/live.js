@@ -5,11 +5,11 @@ import { Meter } from "./meter.js";
 import { Problem } from "./problem.js";
 import { Session } from "./session.js";
 import { Webcam } from "./webcam.js";
-import { metresOf } from "./wire.js";
+import { mapOf } from "./wire.js";
 
 const FIGURES_EVERY_MS = 500; // figures that change faster cannot be read
 
-/** `host` is {view, legend, options(), onStart(), onProblem(problem)}. */
+/** `host` is {view, legend, classes, options(), onStart(), onProblem(problem)}. */
 export class Live {
   constructor(root, host) {
     this.$ = (id) => root.getElementById(id);
@@ -74,9 +74,10 @@ export class Live {
   }
 
   #open() {
-    const { model, hfov } = this.host.options();
+    const { model, hfov, labels } = this.host.options();
     const camera = hfov ? { hfov_deg: Number(hfov) } : {};
-    const options = { depth_encoding: "DEPTH_ENCODING_U16_MM", ...camera };
+    const classes = labels ? { labels: "LABEL_ENCODING_RAW8" } : {};
+    const options = { depth_encoding: "DEPTH_ENCODING_U16_MM", ...camera, ...classes };
     this.session = new Session({
       connect: () => new WebSocket(new URL("stream", location.href.replace(/^http/, "ws"))),
       opening: { model, stream_name: "page", policy: "POLICY_LATEST", options },
@@ -123,7 +124,7 @@ export class Live {
     this.meter.count("answered");
     const waits = this.newest !== undefined;
     this.newest?.bitmap.close(); // never painted: the display is slower than the answers
-    this.newest = { ...kept, map: new DepthMap(metresOf({ detail, ...answer })) };
+    this.newest = { ...kept, map: new DepthMap(mapOf({ detail, ...answer })) };
     if (!waits) requestAnimationFrame(() => this.#paint());
   }
 
@@ -150,6 +151,7 @@ export class Live {
     const rest = Object.entries(others).map(([name, count]) => `${name.replaceAll("_", " ")} ${count}`);
     this.$("live-others").textContent = rest.join(", ") || "none";
     if (this.map) this.host.legend.show(this.map);
+    if (this.map) this.host.classes.show(this.map.labels);
     this.map = undefined;
   }
 

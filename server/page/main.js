@@ -1,6 +1,7 @@
 // Ties the page together: a photo or a camera comes in, its depth is shown. Knows no pixel.
 
 import { fetchDepth, fetchFile, fetchModels } from "./api.js";
+import { Classes } from "./classes.js";
 import { DepthMap, hfovDeg } from "./depth.js";
 import { Legend } from "./legend.js";
 import { Live } from "./live.js";
@@ -20,12 +21,16 @@ let asking; // AbortController of the question in the air
 let speaking; // timer of the spoken read-out
 let spokenPlace; // and the place it is of
 
-const view = new View(document, showReading);
+let models = []; // what the server has
+
+const classes = new Classes(document);
+const view = new View(document, classes, showReading);
 const legend = new Legend(document, (range) => view.recolour(range));
 const live = new Live(document, {
   view,
   legend,
-  options: chosen,
+  classes,
+  options: asked,
   onStart: clearForCamera,
   onProblem: showProblem,
 });
@@ -88,6 +93,7 @@ function clearForCamera() {
   asking?.abort();
   incoming = photo = photoSize = undefined;
   if (document.body.dataset.state !== "live") view.clearDepth();
+  classes.show();
   document.body.dataset.state = "live";
   $("result").setAttribute("aria-busy", "false");
   $("panels").hidden = false;
@@ -108,7 +114,7 @@ async function measure() {
   $("result").setAttribute("aria-busy", "true");
   try {
     const large = photoSize && photoSize.width * photoSize.height > LARGE_PHOTO_PX;
-    const options = { ...chosen(), size: large ? "network" : "source" };
+    const options = { ...asked(), size: large ? "network" : "source" };
     showAnswer(await fetchDepth(photo, options, mine.signal));
   } catch (error) {
     if (mine.signal.aborted) return;
@@ -123,6 +129,11 @@ function chosen() {
   return { model: $("model").disabled ? "" : $("model").value, hfov: $("hfov").value };
 }
 
+/** What depth is asked for with: classes too, where the model has some. */
+function asked() {
+  return { ...chosen(), labels: classes.known };
+}
+
 // ---- the answer is shown
 
 function showAnswer(answer) {
@@ -131,6 +142,7 @@ function showAnswer(answer) {
   $("panels").hidden = false;
   legend.show(map); // before the view, whose probe points at the legend's new axis
   view.showDepth(map, legend.range);
+  classes.show(map.labels);
   const missing = map.missing * 100;
   const holes = missing > 0 ? `, ${missing < 0.1 ? "under 0.1" : missing.toFixed(1)} % no answer` : "";
   $("depth-note").classList.toggle("holes", missing > 0);
@@ -167,7 +179,7 @@ function shortMs(ms) {
   return `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
 }
 
-function showReading({ u, v, metres }) {
+function showReading({ u, v, metres, name }) {
   const known = Number.isFinite(metres);
   $("metres").textContent = known ? metres.toFixed(2) : "no answer";
   $("metres-unit").hidden = !known;
@@ -175,7 +187,7 @@ function showReading({ u, v, metres }) {
   if (size) {
     const x = Math.min(size.width - 1, Math.floor(u * size.width));
     const y = Math.min(size.height - 1, Math.floor(v * size.height));
-    $("where").textContent = `pixel ${x}, ${y}`;
+    $("where").textContent = `pixel ${x}, ${y}${name ? `, ${name}` : ""}`;
   }
   legend.point(metres);
   const place = `${u} ${v}`;
@@ -214,17 +226,29 @@ function hideProblem() {
 
 async function listModels() {
   try {
-    const { models, engine, device, precision } = await fetchModels();
+    const { engine, device, precision, ...rest } = await fetchModels();
+    models = rest.models;
     $("model").replaceChildren(...models.map(({ name, version, summary }) => {
       const label = version === undefined ? name : `${name}, version ${version}`;
       return Object.assign(new Option(label, name), { title: summary ?? "" });
     }));
     $("model").disabled = models.length === 0;
+    chooseClasses();
     $("engine").textContent = [engine, device, precision].filter(Boolean).join(" · ");
   } catch (error) {
     $("model").replaceChildren(new Option("the server’s default"));
     showProblem(error);
   }
+}
+
+/** Classes of the chosen model; without them the page goes back to depth. */
+function chooseClasses() {
+  const { outputs = [], classes: names = [], class_colours: colours = [] } =
+    models.find(({ name }) => name === $("model").value) ?? {};
+  const has = outputs.includes("labels") && colours.length > 0;
+  classes.use(has ? names : [], has ? colours : []);
+  $("mode-classes").hidden = !has;
+  if (!has && view.byClass) $("mode").querySelector("[value=side]").click();
 }
 
 async function download(button) {
@@ -294,12 +318,15 @@ $("drop").addEventListener("click", (event) => {
 $("options").addEventListener("submit", (event) => {
   event.preventDefault(); // Enter in the field of view: "change" has asked already
 });
-$("model").addEventListener("change", measure);
+$("model").addEventListener("change", () => {
+  chooseClasses();
+  measure();
+});
 $("hfov").addEventListener("change", measure);
 for (const radio of document.querySelectorAll("[name=mode]")) {
   radio.addEventListener("change", () => {
-    view.setMode(radio.value);
-    $("opacity-field").hidden = radio.value !== "overlay";
+    view.setMode(radio.value, legend.range);
+    $("opacity-field").hidden = radio.value === "side";
   });
 }
 $("opacity").addEventListener("input", () => {

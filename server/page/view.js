@@ -1,5 +1,6 @@
 // The photo, the depth beside or over it, and the probe on both. Knows no network and no file.
 
+import { paintClasses } from "./classes.js";
 import { paint } from "./palette.js";
 
 const SHOWN_SIDE_PX = 1600; // a photo is drawn no larger: more is not seen and costs memory
@@ -7,12 +8,13 @@ const CHIP_TURNS = { x: 0.78, y: 0.14 }; // past these the label turns to stay i
 
 /** The pictures on the page; calls onProbe({u, v}) when a person moves the probe (0..1 each). */
 export class View {
-  constructor(root, onProbe) {
+  constructor(root, classes, onProbe) {
     const find = (id) => root.querySelector(`#${id}`);
     this.pair = find("pair");
     this.photo = find("photo");
     this.depth = find("depth");
     this.frames = [find("photo-frame"), find("depth-frame")];
+    this.classes = classes;
     this.onProbe = onProbe;
     this.probe = { u: 0.5, v: 0.5 };
     for (const frame of this.frames) {
@@ -75,14 +77,18 @@ export class View {
 
   recolour({ nearM, farM }) {
     if (!this.map) return;
-    paint(this.map.values, nearM, farM, new Uint32Array(this.pixels.data.buffer));
+    const pixels = new Uint32Array(this.pixels.data.buffer);
+    if (this.byClass && this.map.labels) paintClasses(this.map.labels, this.classes.packed, pixels);
+    else paint(this.map.values, nearM, farM, pixels);
     this.depth.getContext("2d").putImageData(this.pixels, 0, 0);
   }
 
-  /** "side" or "overlay"; in an overlay only the depth's frame takes the focus. */
-  setMode(mode) {
-    this.pair.dataset.mode = mode;
-    this.frames[0].tabIndex = mode === "overlay" ? -1 : 0;
+  /** "side", "overlay", or "classes" over the photo; in an overlay only one frame takes the focus. */
+  setMode(mode, range) {
+    this.byClass = mode === "classes";
+    this.pair.dataset.mode = mode === "side" ? "side" : "overlay";
+    this.frames[0].tabIndex = mode === "side" ? 0 : -1;
+    this.recolour(range);
   }
 
   setOpacity(share) {
@@ -93,15 +99,17 @@ export class View {
   moveProbe({ u, v }) {
     this.probe = { u: Math.min(1, Math.max(0, u)), v: Math.min(1, Math.max(0, v)) };
     const metres = this.map ? this.map.at(this.probe.u, this.probe.v) : NaN;
+    const name = this.classes.names[this.map?.classAt(this.probe.u, this.probe.v) || undefined];
+    const text = name ? `${metresText(metres)}, ${name}` : metresText(metres);
     for (const frame of this.frames) {
       const cross = frame.querySelector(".cross");
       cross.style.setProperty("--u", this.probe.u);
       cross.style.setProperty("--v", this.probe.v);
       cross.classList.toggle("turn-x", this.probe.u > CHIP_TURNS.x);
       cross.classList.toggle("turn-y", this.probe.v < CHIP_TURNS.y);
-      cross.querySelector(".chip").textContent = metresText(metres);
+      cross.querySelector(".chip").textContent = text;
     }
-    this.onProbe({ ...this.probe, metres });
+    this.onProbe({ ...this.probe, metres, name });
   }
 
   #shape(width, height) {

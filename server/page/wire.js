@@ -17,20 +17,21 @@ export function writeFrame(header, image) {
 /**
  * An answer of the server.
  * buffer   ArrayBuffer, one binary message
- * returns  {seq, outcome: "depth" | "skipped" | "failed", detail, depth: Uint8Array}; the bytes are
- *          a view of the buffer, at a multiple of 8
+ * returns  {seq, outcome: "depth" | "skipped" | "failed", detail, depth, labels}; the last two are
+ *          Uint8Array views of the buffer, depth at a multiple of 8
  */
 export function readAnswer(buffer) {
   try {
     const headerBytes = new DataView(buffer).getUint32(0, true);
     const text = new TextDecoder().decode(new Uint8Array(buffer, LENGTH_BYTES, headerBytes));
-    const { answer, depth_bytes: depthBytes } = JSON.parse(text);
+    const { answer, depth_bytes: depthBytes, labels_bytes: labelsBytes } = JSON.parse(text);
     const outcome = ["depth", "skipped", "failed"].find((name) => name in answer);
     return {
       seq: Number(answer.seq ?? 0), // 64-bit numbers come as strings, and zero does not come
       outcome,
       detail: answer[outcome],
       depth: new Uint8Array(buffer, LENGTH_BYTES + headerBytes, depthBytes),
+      labels: new Uint8Array(buffer, LENGTH_BYTES + headerBytes + depthBytes, labelsBytes),
     };
   } catch (error) {
     throw new Problem({
@@ -43,10 +44,13 @@ export function readAnswer(buffer) {
   }
 }
 
-/** Metres of little-endian millimetres; 0, which is no answer, becomes NaN. */
-export function metresOf({ depth, detail }) {
+/**
+ * Metres of little-endian millimetres, and class ids where there are some, one byte a pixel; 0 mm,
+ * which is no answer, becomes NaN.
+ */
+export function mapOf({ depth, labels, detail }) {
   const { width, height } = detail;
   const millimetres = new Uint16Array(depth.buffer, depth.byteOffset, width * height);
   const values = Float32Array.from(millimetres, (mm) => (mm === 0 ? NaN : mm / 1000));
-  return { values, width, height };
+  return { values, width, height, labels: labels.length ? labels : undefined };
 }

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,15 +49,24 @@ def test_the_server_reads_the_pages_frames(run: Run) -> None:
 @pytest.mark.parametrize("seq", [0, 7, 2**40])
 def test_the_page_reads_the_servers_depth(run: Run, seq: int) -> None:
     script = """
-        import { metresOf, readAnswer } from "./wire.js";
+        import { mapOf, readAnswer } from "./wire.js";
         const { seq, outcome, ...answer } = readAnswer(file("a"));
-        const { values, width, height } = metresOf(answer);
-        const out = { seq, outcome, values: [...values], width, height };
+        const { values, width, height, labels } = mapOf(answer);
+        const out = { seq, outcome, values: [...values], width, height, labels: [...labels] };
     """
     got = run(script, a=write_answer(depth(seq)))
     assert (got["seq"], got["outcome"], got["width"], got["height"]) == (seq, "depth", 3, 2)
     expected = [None if np.isnan(metres) else metres for metres in DEPTH_M.ravel().tolist()]
     assert got["values"] == pytest.approx(expected, abs=1e-6)
+    assert got["labels"] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_model_without_classes_has_none_on_the_page(run: Run) -> None:
+    script = """
+        import { mapOf, readAnswer } from "./wire.js";
+        const out = [mapOf(readAnswer(file("a"))).labels === undefined];
+    """
+    assert run(script, a=write_answer(replace(depth(1), labels=b""))) == [True]
 
 
 @pytest.mark.parametrize(
