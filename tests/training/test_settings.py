@@ -57,8 +57,8 @@ def test_nonsense_is_misuse(
 
 
 def test_what_is_required_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["eval", "--data", "nyu"]) == 2
-    assert "expected checkpoint: Field required; got nothing" in capsys.readouterr().err
+    assert main(["eval", "--checkpoint", "a.safetensors"]) == 2
+    assert "expected data: Field required; got nothing" in capsys.readouterr().err
 
 
 def test_the_environment_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

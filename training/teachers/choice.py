@@ -11,6 +11,7 @@ from training.teachers.onnx_file import OnnxFile, OnnxForm
 from training.teachers.own import OwnStudent
 from training.teachers.pruned import Pruned
 from training.teachers.teacher import Teacher, Unit
+from training.teachers.transformers_model import TransformersModel
 
 
 def meter(folder: Path) -> Teacher:
@@ -31,7 +32,11 @@ def onnx(unit: Unit) -> Callable[[Path], Teacher]:
     return lambda path: OnnxFile(path, OnnxForm(unit=unit))
 
 
-# Folder of weights for the first three, a file for the rest.
+def transformers(unit: Unit) -> Callable[[Path], Teacher]:
+    return lambda path: TransformersModel(path, unit)
+
+
+# Folder of weights for the first three, a file for own and onnx, a folder or a name for the rest.
 TEACHERS: Mapping[str, Callable[[Path], Teacher]] = MappingProxyType(
     {
         "meter": meter,
@@ -39,6 +44,8 @@ TEACHERS: Mapping[str, Callable[[Path], Teacher]] = MappingProxyType(
         "ensemble": ensemble,
         "own": OwnStudent,
         **{f"onnx-{unit}": onnx(unit) for unit in Unit},
+        "transformers": TransformersModel,
+        **{f"transformers-{unit}": transformers(unit) for unit in Unit},
     }
 )
 
