@@ -2,6 +2,7 @@
 
     python -m training --recipe supervised --data NYU --encoder-weights WEIGHTS --out runs/NAME
     python -m training --recipe auxiliary-kd --teacher-weights FOLDER --unlabelled PICTURES ...
+    torchrun --nproc-per-node 2 -m training --recipe supervised ...
     python -m training eval --checkpoint runs/NAME/best.safetensors --data NYU --split val
     python -m training check-data FOLDER
 
@@ -18,6 +19,7 @@ from training.data.forms import FORMS, recognise
 from training.data.reader import ALL
 from training.data.scale import compare_scale
 from training.loop import train
+from training.parallel import joined
 from training.recipes import RECIPES
 from training.settings import CheckSettings, EvalSettings, TrainSettings, parse
 
@@ -40,11 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_training(settings: TrainSettings) -> None:
-    print(settings.model_dump_json(indent=2), file=sys.stderr)
     recipe = RECIPES[settings.recipe]
     if settings.lambda_kd is not None:
         recipe = recipe.taught(settings.lambda_kd, unlabelled=settings.unlabelled is not None)
-    print(train(settings, recipe))
+    with joined() as world:
+        if world.first:
+            print(settings.model_dump_json(indent=2), file=sys.stderr)
+        best = train(settings, recipe, world)
+        if world.first:
+            print(best)
 
 
 def run_eval(settings: EvalSettings) -> int:

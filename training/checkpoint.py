@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors.torch import load_file, save
@@ -75,10 +76,16 @@ def save_run(path: Path, parts: Parts, progress: Progress, settings: Mapping[str
     write_atomically(path, save(tensors, header))
 
 
-def resume_run(path: Path, parts: Parts, settings: Mapping[str, object]) -> Progress:
+def resume_run(
+    path: Path,
+    parts: Parts,
+    settings: Mapping[str, object],
+    unsaid: Mapping[str, object] = MappingProxyType({}),
+) -> Progress:
     """Put the parts and torch's random state where `save_run` found them.
 
     settings  of the run that goes on; they must be those it began with
+    unsaid    what a setting was that the file does not name; None if not even this does
     raises    BAD_MODEL if there is no such file, BAD_SETTING if the settings differ
     """
     header = read_header(path)
@@ -89,7 +96,7 @@ def resume_run(path: Path, parts: Parts, settings: Mapping[str, object]) -> Prog
             got=f"{path} without progress or settings in its header",
             repair="resume from last.safetensors; best.safetensors holds weights only",
         )
-    began = json.loads(header[SETTINGS_KEY])
+    began = {**unsaid, **json.loads(header[SETTINGS_KEY])}
     changed = [key for key, value in settings.items() if began.get(key) != value]
     if changed:
         raise FathomError(

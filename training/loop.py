@@ -23,6 +23,7 @@ from training.data.sample import Sample
 from training.evaluation import answered, evaluate, least_fitted, scored_student
 from training.feed import feed
 from training.losses import Term, check_used
+from training.parallel import ALONE, World, share_statistics
 from training.recipes.recipe import Recipe
 from training.settings import TrainSettings
 from training.students.checkpoint import save_student, write_atomically
@@ -59,9 +60,10 @@ class Tally:
         return {name: total / max(self.steps, 1) for name, total in sums.items()}
 
 
-def train(settings: TrainSettings, recipe: Recipe) -> Path:
+def train(settings: TrainSettings, recipe: Recipe, world: World = ALONE) -> Path:
     """Fit to the last epoch; after each, validate, note and save, so that a kill costs one epoch.
 
+    world    the processes among which each batch is divided; the first one writes
     returns  the file of the averaged weights with the best delta1 on the validation pictures
     raises   BAD_SETTING, BAD_DATA, BAD_MODEL
     """
@@ -70,6 +72,9 @@ def train(settings: TrainSettings, recipe: Recipe) -> Path:
     folder = NyuFolder(settings.data)
     student = make_student(settings)
     companion = recipe.companion(settings, student)
+    if world.size > 1:
+        share_statistics(student)
+        share_statistics(companion.learns)
     optimizer = make_optimizer(student, companion.learns, settings)
     average = WeightAverage(student, settings.ema_decay)
     parts = Parts(
@@ -79,20 +84,23 @@ def train(settings: TrainSettings, recipe: Recipe) -> Path:
         optimizer=optimizer,
     )
     learning = [*student.parameters(), *companion.learns.parameters()]
-    progress = start_or_resume(settings, parts)
-    loader = feed(settings, recipe, folder, student.spec)
+    with world.first_alone():
+        progress = start_or_resume(settings, parts, world)
+        loader = feed(settings, recipe, folder, student.spec)
     shown = [folder.read(id_) for id_ in spread(folder.ids(settings.val_part), SHEET_ROWS)]
     steps_in_all = settings.epochs * len(loader)
 
-    with progress_bar(progress.epochs * len(loader), steps_in_all) as bar:
+    with progress_bar(progress.epochs * len(loader), steps_in_all, world) as bar:
         for epoch in range(progress.epochs, settings.epochs):
             began_s = time.monotonic()
+            world.draw_apart(settings.seed, epoch)
             tally = Tally(recipe.terms)
             for step, batch in enumerate(loader.epoch(epoch), start=epoch * len(loader)):
-                done = step / steps_in_all
+                done, count = step / steps_in_all, len(batch.frames)
                 set_rates(optimizer, recipe.learning_rate(done))
                 with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
-                    prediction, known = companion(student, batch, done)
+                    answer = companion(student, world.share(batch, count), done)
+                prediction, known = world.whole(answer, count)
                 loss = torch.zeros(())
                 for term in recipe.terms:
                     value, elements = term(prediction, known)
@@ -100,6 +108,7 @@ def train(settings: TrainSettings, recipe: Recipe) -> Path:
                     tally.add(term.name, float(value.detach()), elements)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
+                world.sum_gradients(learning)
                 norm = float(nn.utils.clip_grad_norm_(learning, settings.clip_norm))
                 refuse_nonfinite(norm, epoch, tally)
                 optimizer.step()
@@ -108,6 +117,8 @@ def train(settings: TrainSettings, recipe: Recipe) -> Path:
                 bar.update()
             check_used(tally.elements)
             fit_s = time.monotonic() - began_s
+            if not world.first:
+                continue
             progress = finish_epoch(settings, average.student, folder, progress, tally, fit_s)
             draw(settings.out / "sheets" / f"{epoch:03d}.png", average.student, shown)
             # Last: an epoch is done once everything about it is on disk.
@@ -116,10 +127,11 @@ def train(settings: TrainSettings, recipe: Recipe) -> Path:
     return settings.out / BEST
 
 
-def progress_bar(done: int, in_all: int) -> "tqdm[NoReturn]":
+def progress_bar(done: int, in_all: int, world: World) -> "tqdm[NoReturn]":
     """Time left on a screen; in a log file one line a minute."""
     quiet_s = 0.5 if sys.stderr.isatty() else 60.0
-    return tqdm(total=in_all, initial=done, unit="step", mininterval=quiet_s)
+    hidden = not world.first
+    return tqdm(total=in_all, initial=done, unit="step", mininterval=quiet_s, disable=hidden)
 
 
 def make_student(settings: TrainSettings) -> Student:
@@ -153,12 +165,14 @@ def set_rates(optimizer: Optimizer, factor: float) -> None:
         group["lr"] = group["peak_lr"] * factor
 
 
-def start_or_resume(settings: TrainSettings, parts: Parts) -> Progress:
+def start_or_resume(settings: TrainSettings, parts: Parts, world: World) -> Progress:
     """An empty run folder, or the state of the run in it and its metrics up to that state."""
     last = settings.out / LAST
     (settings.out / "sheets").mkdir(parents=True, exist_ok=True)
     if settings.resume:
-        progress = resume_run(last, parts, what_it_computes(settings))
+        progress = resume_run(last, parts, what_it_computes(settings), unsaid())
+        if not world.first:
+            return progress
         kept = (settings.out / METRICS).read_text().splitlines(keepends=True)[: progress.epochs]
         write_atomically(settings.out / METRICS, "".join(kept).encode())
         return progress
@@ -216,6 +230,11 @@ def refuse_nonfinite(norm: float, epoch: int, tally: Tally) -> None:
 def what_it_computes(settings: TrainSettings) -> Mapping[str, object]:
     """The settings that decide every number of a run."""
     return {key: v for key, v in settings.model_dump(mode="json").items() if key not in MAY_CHANGE}
+
+
+def unsaid() -> Mapping[str, object]:
+    """What a setting was in runs from before it existed: its default."""
+    return {name: field.default for name, field in TrainSettings.model_fields.items()}
 
 
 def spread(ids: Sequence[str], count: int) -> Sequence[str]:
