@@ -88,6 +88,17 @@ def _torch(card: Card, folder: Path, settings: Settings) -> Engine:
     )
 
 
+def _triton(card: Card, folder: Path, settings: Settings) -> Engine:  # noqa: ARG001
+    from server.engines.triton import TritonEngine
+
+    return TritonEngine(
+        settings.engine.removeprefix("triton://").split(","),
+        card,
+        lanes=settings.lanes,
+        max_batch=settings.max_batch,
+    )
+
+
 def _cpu_lanes() -> int:
     # Two lanes of half the cores each serve a saturated stream faster than one of all cores does,
     # and leave one camera at 60 frames/s about 2 ms older: well inside its next frame.
@@ -95,5 +106,5 @@ def _cpu_lanes() -> int:
 
 
 _OPENERS: Mapping[str, _Opener] = MappingProxyType(
-    {"openvino": _openvino, "onnxruntime": _onnxruntime, "torch": _torch}
+    {"openvino": _openvino, "onnxruntime": _onnxruntime, "torch": _torch, "triton": _triton}
 )

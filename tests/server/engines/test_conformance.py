@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,15 +16,18 @@ from server.engines.null import NullEngine, ramp
 from server.engines.onnxruntime import OnnxRuntimeEngine
 from server.engines.openvino import OpenVinoEngine
 from server.engines.torch import TorchEngine
-from tests.server.tiny_model import INPUT_SIZE
+from server.engines.triton import TritonEngine
+from tests.server.engines.fake_triton import FakeTriton
+from tests.server.tiny_model import INPUT_SIZE, write_card
 
 OUTPUTS = ("depth_m", "labels")
 LANES = 2
-NETWORKS = ["openvino", "onnxruntime", "torch"]
+NETWORKS = ["openvino", "onnxruntime", "torch", "triton"]
 Open: TypeAlias = Callable[[], Engine]
 
 
-def open_engine(name: str, onnx_path: Path, pt2_path: Path) -> Engine:
+def open_engine(name: str, onnx_path: Path, pt2_path: Path, stack: ExitStack) -> Engine:
+    """An engine of that name; whatever it needs besides goes with the stack."""
     match name:
         case "null":
             return NullEngine(lanes=LANES, max_batch=4)
@@ -40,6 +44,10 @@ def open_engine(name: str, onnx_path: Path, pt2_path: Path) -> Engine:
             return OnnxRuntimeEngine(
                 onnx_path, input_size=INPUT_SIZE, outputs=OUTPUTS, lanes=LANES, max_batch=4
             )
+        case "triton":
+            server = stack.enter_context(FakeTriton(instances=LANES).serving())
+            card = write_card(onnx_path.parent / "cards", "tiny", files=[], outputs=OUTPUTS)
+            return TritonEngine([server.address], card)
         case _:
             return TorchEngine(
                 pt2_path, input_size=INPUT_SIZE, outputs=OUTPUTS, lanes=LANES, max_batch=4
@@ -48,9 +56,10 @@ def open_engine(name: str, onnx_path: Path, pt2_path: Path) -> Engine:
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest, onnx_path: Path, pt2_path: Path) -> Iterator[Engine]:
-    engine = open_engine(request.param, onnx_path, pt2_path)
-    yield engine
-    engine.close()
+    with ExitStack() as stack:
+        engine = open_engine(request.param, onnx_path, pt2_path, stack)
+        yield engine
+        engine.close()
 
 
 every_engine = pytest.mark.parametrize("engine", ["null", *NETWORKS], indirect=True)
@@ -145,7 +154,8 @@ def test_it_is_opened_and_closed_again_and_again(
 ) -> None:
     """In the order of opening, as when one version takes over from another."""
     for _ in range(2):
-        second = open_engine(engine.spec.name, onnx_path, pt2_path)
-        assert answers(second, frames(second, 1))
-        second.close()
+        with ExitStack() as stack:
+            second = open_engine(engine.spec.name, onnx_path, pt2_path, stack)
+            assert answers(second, frames(second, 1))
+            second.close()
     assert answers(engine, frames(engine, 1))
