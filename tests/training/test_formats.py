@@ -1,4 +1,4 @@
-"""Each published form, on tiny files written exactly so: units, holes, parts, complaints."""
+"""Each published form, on tiny files written exactly so: units, holes, parts, complaints (T19)."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +10,7 @@ import pytest
 
 from fathom.errors import Code, FathomError
 from fathom.geometry import FocalLength
-from training.data.ibims import IbimsFolder
-from training.data.labels import CLASSES, class_id, map_labels, read_table
+from training.data.labels import CLASSES, class_id, map_labels
 from training.data.lists import KITTI_EIGEN, NYU_SYNC, ListedFolder, kb_crop, parse
 from training.data.pictures import read_depth_16
 from training.data.rgbd_folder import RgbdFolder, RgbdForm
@@ -148,34 +147,6 @@ def test_seven_scenes_still_packed(tmp_path: Path) -> None:
         SevenScenes(tmp_path)
 
 
-# --- iBims-1 ---
-
-
-def ibims(root: Path, calib: str) -> IbimsFolder:
-    put(root / "rgb" / "corridor_01.png", picture())
-    put(root / "depth" / "corridor_01.png", depth(0, 65535, 13107, 13107, 13107))
-    put(root / "mask_invalid" / "corridor_01.png", depth(1, 1, 1, 0, fill=1).astype(np.uint8))
-    put(root / "mask_transp" / "corridor_01.png", depth(1, 1, 1, 1, 0, fill=1).astype(np.uint8))
-    (root / "calib").mkdir()
-    (root / "calib" / "corridor_01.txt").write_text(calib)
-    (root / "imagelist.txt").write_text("corridor_01\n")
-    return IbimsFolder(root)
-
-
-@pytest.mark.parametrize("calib", ["560.5,0,320\n0,560,240\n0,0,1\n", "560.5 560 320 240"])
-def test_ibims(tmp_path: Path, calib: str) -> None:
-    folder = ibims(tmp_path, calib)
-    sample = folder.read(folder.ids("all")[0])
-    assert sample.depth_m[0, :5].tolist() == pytest.approx([0, 50, 10, 0, 0])
-    assert sample.valid[0, :5].tolist() == [False, True, True, False, False]
-    assert (sample.focal_px, sample.scene) == (560.5, "corridor")
-
-
-def test_ibims_with_half_a_calibration(tmp_path: Path) -> None:
-    with pytest.raises(FathomError, match="got 3 numbers"):
-        ibims(tmp_path, "560 320 240").read("corridor_01")
-
-
 # --- list files ---
 
 
@@ -267,21 +238,12 @@ def test_no_video(tmp_path: Path) -> None:
 # --- classes ---
 
 
-def test_classes_are_mapped_and_strangers_unlabelled(tmp_path: Path) -> None:
-    path = tmp_path / "to13.txt"
-    path.write_text("12\n5\n13\n")
-    table = read_table(path)
-    assert table[0] == 0
+def test_classes_are_mapped_and_strangers_unlabelled() -> None:
     fine = np.array([0, 1, 2, 3, 4, 894])
+    table = np.array([0, 12, 5, 13], np.uint8)
     assert map_labels(fine, table).tolist() == [0, 12, 5, 13, 0, 0]
     assert map_labels(np.array([13, 14]), None).tolist() == [13, 0]
     assert len(CLASSES) == 14 and class_id("window") == 13
-
-
-def test_a_table_of_forty_classes(tmp_path: Path) -> None:
-    (tmp_path / "t.txt").write_text("1\n40\n")
-    with pytest.raises(FathomError, match=r"from 0 to 13 .*; got 40"):
-        read_table(tmp_path / "t.txt")
 
 
 # --- the real samples ---

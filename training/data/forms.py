@@ -9,7 +9,7 @@ from fathom.errors import Code, FathomError
 from training.data.ibims import IbimsFolder
 from training.data.lists import KITTI_EIGEN, NYU_SYNC, ListedFolder, ListForm
 from training.data.nyu import NyuFolder
-from training.data.nyu_mat import NyuMat
+from training.data.nyu_mat import NyuMat, open_nyu_mat
 from training.data.reader import Reader
 from training.data.rgbd_folder import RgbdFolder
 from training.data.seven_scenes import SevenScenes
@@ -27,7 +27,11 @@ class Form:
 
 
 def _mat(path: Path) -> NyuMat:
-    return NyuMat(path if path.is_file() else next(path.glob("*.mat"), path / "labeled.mat"))
+    """In a folder it is the largest, for the lists and class tables beside it are small."""
+    if path.is_file():
+        return open_nyu_mat(path)
+    found = sorted(path.glob("*.mat"), key=lambda each: each.stat().st_size)
+    return open_nyu_mat(found[-1] if found else path / "nyu_depth_v2_labeled.mat")
 
 
 def _listed(form: ListForm) -> Callable[[Path], ListedFolder]:
@@ -43,8 +47,8 @@ def _listed(form: ListForm) -> Callable[[Path], ListedFolder]:
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         "nyu": Form(what="NYU folder with scenes.csv", signs=("scenes.csv",), open=NyuFolder),
+        "ibims": Form(what="iBims-1, PNG or .mat", signs=("imagelist.txt",), open=IbimsFolder),
         "nyu-mat": Form(what="NYU labelled .mat", signs=("*.mat",), open=_mat),
-        "ibims": Form(what="iBims-1 as PNG", signs=("imagelist.txt",), open=IbimsFolder),
         "tum": Form(what="TUM RGB-D sequence", signs=NAMES, open=TumSequence),
         "7scenes": Form(what="a scene of 7-Scenes", signs=("seq-*/*.color.png",), open=SevenScenes),
         "kitti": Form(

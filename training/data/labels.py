@@ -4,12 +4,8 @@ Couprie et al., Indoor Semantic Segmentation using depth information, ICLR 2013.
 is what nobody labelled, and no loss or figure counts it.
 """
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
-
-from fathom.errors import Code, FathomError
 
 CLASSES = (
     "unlabelled", "bed", "books", "ceiling", "chair", "floor", "furniture",
@@ -36,20 +32,3 @@ def map_labels(labels: NDArray[np.integer], table: NDArray[np.uint8] | None) -> 
         table = np.arange(len(CLASSES), dtype=np.uint8)
     known = (labels >= 0) & (labels < len(table))
     return np.where(known, table[np.where(known, labels, 0)], UNLABELLED).astype(np.uint8)
-
-
-def read_table(path: Path) -> NDArray[np.uint8]:
-    """A text file with the class of id 1, 2, 3 ... a line each; id 0 stays unlabelled.
-
-    raises  BAD_DATA
-    """
-    words = path.read_text().split()
-    wrong = [word for word in words if not word.isdigit() or int(word) >= len(CLASSES)]
-    if wrong or not words:
-        raise FathomError(
-            Code.BAD_DATA,
-            expected=f"numbers from 0 to {len(CLASSES) - 1} in {path}",
-            got=wrong[0] if wrong else "an empty file",
-            repair="write the data set's published map to 13 classes as text, a number a line",
-        )
-    return np.array([UNLABELLED, *map(int, words)], np.uint8)

@@ -1,4 +1,4 @@
-"""Each figure by hand."""
+"""Each figure by hand (T18)."""
 
 import numpy as np
 import pytest

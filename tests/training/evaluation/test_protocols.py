@@ -1,4 +1,4 @@
-"""The boxes of each protocol, counted by hand on full and on strided pictures."""
+"""The boxes of each protocol, counted by hand on full and on strided pictures (T17)."""
 
 from dataclasses import replace
 
