@@ -2,7 +2,8 @@
 
 It is attention among channels, so stripes do not save work (a spatial one would); they let near and
 far columns weigh channels differently. A learned gate, 0 at first, lets it grow into a pretrained
-encoder; as published it has no parameter and ignores the number of stripes.
+encoder; as published it has no parameter and ignores the number of stripes. Energy is a mean over
+pixels, published as a sum: a sum saturates the softmax into one channel for all but tiny maps.
 """
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 def stripe_weights(stripe: Tensor) -> Tensor:
     """(N, C, C) from (N, C, pixels): softmax of row maximum minus energy; rows sum to 1."""
-    energy = stripe @ stripe.transpose(1, 2)
+    # Divided first: in half precision the sum would overflow.
+    energy = (stripe / stripe.shape[2]) @ stripe.transpose(1, 2)
     return torch.softmax(energy.amax(-1, keepdim=True) - energy, dim=-1)
 
 

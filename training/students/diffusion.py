@@ -1,13 +1,16 @@
 """Semantic diffusion: detail is spread along differences that a guiding map has too (system 001).
 
-G(U, V) at x0 = sum over the 3x3 neighbours of w_k (U(xk) - U(x0)) (V(xk) - V(x0)). Expanded, that
-is four convolutions, which holds only for depthwise w. As published the kernel is dense, drawn anew
-in every forward and never trained; here it is depthwise and a parameter.
+G(U, V) at x0 = sum over the 3x3 neighbours of w_k (U(xk) - U(x0)) (V(xk) - V(x0)). As published
+that is expanded into convolutions, which holds only for depthwise w, with a dense kernel drawn anew
+in every forward and never trained. Here it is depthwise, a parameter, and not expanded: the four
+convolutions cancel to a small difference, of which bfloat16 leaves nothing.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+NEIGHBOURS = tuple((row, col) for row in range(3) for col in range(3) if (row, col) != (1, 1))
 
 
 class Diffusion(nn.Module):
@@ -33,10 +36,11 @@ class Diffusion(nn.Module):
 
 def diffuse(u: Tensor, v: Tensor, kernel: Tensor) -> Tensor:
     """G(U, V) for a depthwise kernel (C, 1, 3, 3); across the border there is no difference."""
-
-    def spread(x: Tensor) -> Tensor:
-        padded = functional.pad(x, (1, 1, 1, 1), mode="replicate")
-        return functional.conv2d(padded, kernel, groups=kernel.shape[0])
-
-    total = kernel.sum((2, 3))[None, :, :, None]
-    return spread(u * v) - v * spread(u) - u * spread(v) + u * v * total
+    height, width = u.shape[2:]
+    wide_u, wide_v = (functional.pad(x, (1, 1, 1, 1), mode="replicate") for x in (u, v))
+    total = torch.zeros_like(u)
+    for row, col in NEIGHBOURS:
+        there = (..., slice(row, row + height), slice(col, col + width))
+        weight = kernel[:, 0, row, col, None, None]
+        total = total + weight * (wide_u[there] - u) * (wide_v[there] - v)
+    return total

@@ -31,7 +31,10 @@ class StudentSpec:
     widths               slim decoder's, finest first; their number sets the stride of the head
     dropout              slim decoder's, share of coarsest channels
     classes              0: no segmentation head
-    raises               BAD_MODEL for a kind that is not known
+    attention            stripes in which an encoder's channels attend to each other, at strides 4
+                         to 32; 0: they do not
+    detail               a base from the picture at half size, and what it lacks at full size
+    raises               BAD_MODEL for a kind that is not known, or detail without what it needs
     """
 
     height_px: int = 256
@@ -45,6 +48,8 @@ class StudentSpec:
     decoder: DecoderName = "slim"
     head: HeadName = "metric"
     classes: ClassCount = 0
+    attention: int = 0
+    detail: bool = False
 
     def __post_init__(self) -> None:
         kinds = {
@@ -61,6 +66,17 @@ class StudentSpec:
                     got=repr(getattr(self, field)),
                     repair="use a version that knows this student, or train one of these",
                 )
+
+        alone = (self.decoder, self.head, self.classes) == ("slim", "metric", 0)
+        halves = self.height_px % 64 == self.width_px % 64 == 0  # of which an encoder takes 32nds
+        if self.detail and not (alone and halves):
+            raise FathomError(
+                Code.BAD_MODEL,
+                expected="detail with the slim decoder, the metric head, no classes, and 64ths",
+                got=f"decoder={self.decoder}, head={self.head}, classes={self.classes}, "
+                f"{self.width_px}x{self.height_px}",
+                repair="leave --detail out, or those",
+            )
 
     def enlarged(self, factor: int) -> "StudentSpec":
         """The same view of the same camera in more pixels."""

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from fathom.errors import Code, FathomError
 from fathom.geometry import F32, RGB, Size
+from training.students.attention import BlockAttention
 from training.students.bins import Bins
 from training.students.decoder import SlimDecoder, enlarge
+from training.students.detail import DetailBranch
 from training.students.encoder import ENCODERS
 from training.students.pre_activation import PreActivationDecoder
 from training.students.se5x5 import SqueezeDecoder
@@ -25,6 +27,7 @@ from training.students.spec import DecoderName, StudentSpec
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+ATTENDED = 4
 
 Decoder: TypeAlias = SlimDecoder | PreActivationDecoder | SqueezeDecoder
 DECODERS: Mapping[DecoderName, type[Decoder]] = MappingProxyType(
@@ -40,6 +43,7 @@ class Prediction(NamedTuple):
     class_logits  (N, 13, H, W) of classes 1 to 13, in training of a student with such a head
     features      the decoder's maps, coarse to fine
     inv_depth     (N, H, W) float32 in 0..1, nearer is more, scale and shift unknown; relative only
+    base_m        (N, H, W) float32, metres before detail is added, from a student with detail
     """
 
     depth_m: Tensor
@@ -47,6 +51,7 @@ class Prediction(NamedTuple):
     class_logits: Tensor | None = None
     features: tuple[Tensor, ...] = ()
     inv_depth: Tensor | None = None
+    base_m: Tensor | None = None
 
 
 class MetricHead(nn.Module):
@@ -76,6 +81,10 @@ class Student(nn.Module):
         self.decoder = make_decoder(spec, self.encoder.channels)
         self.head = MetricHead(spec.min_m, spec.max_m)
         maps = self.decoder.channels
+        # Of a stride of 2 there is no attention: the finest map has the fewest channels to attend.
+        coarse = self.encoder.channels[-ATTENDED:] if spec.attention else ()
+        self.attention = nn.ModuleList(BlockAttention(spec.attention) for _ in coarse)
+        self.detail = DetailBranch(self.encoder.channels, spec.widths) if spec.detail else None
         self.bins = Bins(maps) if spec.head == "bins" else None
         self.segmentation = None
         if spec.classes:
@@ -91,8 +100,9 @@ class Student(nn.Module):
         # Cast before permuting: the other way round the uint8 transpose becomes a slow reorder.
         pixels = frames.float().permute(0, 3, 1, 2)
         pixels = (pixels - self.pixel_mean) / self.pixel_std
-        taps = self.encoder(enlarge(pixels, 0.5) if self.decoder.halves else pixels)
-        features = self.decoder(taps)
+        if self.detail is not None:
+            return self.in_detail(pixels, self.detail)
+        features = self.decoder(self.taps(enlarge(pixels, 0.5) if self.decoder.halves else pixels))
         found = self.depth_of(features)._replace(features=features)
         if self.segmentation is None or not classes:
             return found
@@ -101,6 +111,21 @@ class Student(nn.Module):
         if self.training:
             return found._replace(class_logits=class_logits)
         return found._replace(labels=(class_logits.argmax(1) + 1).to(torch.uint8))
+
+    def taps(self, pixels: Tensor) -> Sequence[Tensor]:
+        """What the encoder sees in normalised pixels, with attention if the student has it."""
+        taps = list(self.encoder(pixels))
+        for place, attend in enumerate(self.attention, start=len(taps) - len(self.attention)):
+            taps[place] = attend(taps[place])
+        return taps
+
+    def in_detail(self, pixels: Tensor, branch: DetailBranch) -> Prediction:
+        """The base from half the size, enlarged; what it lacks from all of it, added in logits."""
+        features = self.decoder(self.taps(enlarge(pixels, 0.5)))
+        logits = self.decoder.predict(features[-1]).float()
+        base = enlarge(logits, 2 * self.decoder.strides[-1]).squeeze(1)
+        lacking = branch(self.taps(pixels), features[-1]).squeeze(1)
+        return Prediction(self.head(base + lacking), features=features, base_m=self.head(base))
 
     def depth_of(self, features: tuple[Tensor, ...]) -> Prediction:
         """What the head makes of the decoder's maps."""
