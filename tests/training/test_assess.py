@@ -183,7 +183,7 @@ def test_kitti_is_scored_on_whole_pictures(
         path = tmp_path / "found.json"
         code, out, _ = run(capsys, "--checkpoint", checkpoint, *told, "--report", path)
         assert code == 0
-        assert out.startswith(f"{protocol} on eigen, 1 pictures (1 without truth)")
+        assert out.startswith(f"{protocol} on eigen, 1 picture (1 without truth)")
         assert read(path.with_suffix(".png")).shape[0] == 120 + 14
 
 

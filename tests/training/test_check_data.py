@@ -98,6 +98,7 @@ def test_a_folder_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ("rgbd_assoc.txt", "tum"),
         ("seq-01/frame-000000.color.png", "7scenes"),
         ("2011_09_26/2011_09_26_drive_0001_sync/x", "kitti"),
+        ("velodyne/000001.bin", "kitti-object"),
         ("kitchen_0001/sync_depth_00000.png", "nyu-sync"),
         ("depth/a.png", "rgbd"),
         ("clip.mp4", "video"),

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from fathom.errors import Code, FathomError
 from training.data.ibims import IbimsFolder
+from training.data.kitti_object import KittiObject
 from training.data.lists import KITTI_EIGEN, NYU_SYNC, ListedFolder, ListForm
 from training.data.nyu import NyuFolder
 from training.data.nyu_mat import NyuMat, open_nyu_mat
@@ -56,6 +57,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
             signs=("20*_*_*/*_sync", "data_depth_annotated"),
             open=_listed(KITTI_EIGEN),
         ),
+        "kitti-object": Form(what="KITTI objects", signs=("velodyne/*.bin",), open=KittiObject),
         "nyu-sync": Form(
             what="NYU sync frames with a list",
             signs=("*/sync_depth_*.png",),

@@ -23,7 +23,6 @@ from training.data.nyu import FOCAL_PX_640
 from training.data.reader import ALL, choose, demand
 from training.data.sample import Sample
 
-
 SPLITS = ("trainNdxs", "testNdxs")
 
 

@@ -37,7 +37,7 @@ def as_table(report: Report) -> str:
 
 def _title(report: Report) -> str:
     left_out = f" ({report.without_truth} without truth)" if report.without_truth else ""
-    many = f"{report.pictures} pictures{left_out}"
+    many = f"{report.pictures} picture{'s' * (report.pictures != 1)}{left_out}"
     return f"{report.protocol} on {report.part}, {many}, mean per picture"
 
 
