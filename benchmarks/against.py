@@ -1,19 +1,25 @@
-"""The server against the same work without one, in turns on the same cores."""
+"""The server against the same work without one, in turns on the same cores.
+
+server   its client builds no message and reads no answer (`benchmarks.lean`)
+session  the same server with a client as programs use it
+bare     the same work behind nothing but gRPC: what is left of the rate in process for any server
+"""
 
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cameras import closed_loop
 from benchmarks.in_process import READY
-from benchmarks.serving import cpu_s, serving
+from benchmarks.lean import saturate
+from benchmarks.serving import announced, cpu_s, serving
 
-SERVER = "server"
+SERVER, SESSION, BARE = "server", "session", "bare"
 # The best arrangement is one of these, by network and machine: lanes, and threads over all of them.
 _ARRANGEMENTS = {"in_process_1_lane_2_threads": (1, 2), "in_process_2_lanes_1_thread": (2, 2)}
 _IN_FLIGHT = 4
@@ -29,39 +35,53 @@ def against_in_process(
     All processes live all the time, so that none warms up in its turn; those whose turn it is not
     are idle, and `idle_cores` says how idle.
     """
-    fps: dict[str, list[float]] = {name: [] for name in (SERVER, *_ARRANGEMENTS)}
     idle_s = elapsed_s = 0.0
     with ExitStack() as stack:
         server = stack.enter_context(serving(arguments))
-        closed_loop(server.grpc, picture, in_flight=_IN_FLIGHT, frames=_WARM_UP)
+        bare = stack.enter_context(announced("benchmarks.bare", *arguments))
         others = {
             name: stack.enter_context(_in_process(arguments, *lanes_and_threads))
             for name, lanes_and_threads in _ARRANGEMENTS.items()
         }
-        pids = {SERVER: server.pid} | {name: other.process.pid for name, other in others.items()}
+        turns: dict[str, tuple[int, Callable[[int], float]]] = {
+            SERVER: (server.pid, lambda n: _lean(server.grpc, picture, n, bare=False)),
+            SESSION: (server.pid, lambda n: _session(server.grpc, picture, n)),
+            BARE: (bare.pid, lambda n: _lean(bare.target, picture, n, bare=True)),
+        }
+        turns |= {name: (other.process.pid, other.run) for name, other in others.items()}
+        for _, run in turns.values():
+            run(_WARM_UP)
+        fps: dict[str, list[float]] = {name: [] for name in turns}
+        pids = {pid for pid, _ in turns.values()}
         for _ in range(rounds):
-            for name, got in fps.items():
-                idle_before_s, before_s = _others_cpu_s(pids, name), time.monotonic()
-                if name == SERVER:
-                    tally = closed_loop(server.grpc, picture, in_flight=_IN_FLIGHT, frames=frames)
-                    got.append(tally.fps)
-                else:
-                    got.append(others[name].run(frames))
-                idle_s += _others_cpu_s(pids, name) - idle_before_s
+            for name, (pid, run) in turns.items():
+                idle_before_s, before_s = _cpu_s(pids - {pid}), time.monotonic()
+                fps[name].append(run(frames))
+                idle_s += _cpu_s(pids - {pid}) - idle_before_s
                 elapsed_s += time.monotonic() - before_s
     return compared(fps) | {"idle_cores": round(idle_s / elapsed_s, 3)}
 
 
+def _lean(target: str, picture: bytes, frames: int, *, bare: bool) -> float:
+    return saturate(target, picture, in_flight=_IN_FLIGHT, frames=frames, bare=bare)
+
+
+def _session(target: str, picture: bytes, frames: int) -> float:
+    return closed_loop(target, picture, in_flight=_IN_FLIGHT, frames=frames).fps
+
+
 def compared(fps: dict[str, list[float]]) -> dict[str, object]:
-    """Medians, and the server's over the better arrangement's."""
+    """Medians, and what each has of the better arrangement in process."""
     medians = {name: statistics.median(got) for name, got in fps.items()}
-    best = max((name for name in fps if name != SERVER), key=medians.__getitem__)
+    best = max(_ARRANGEMENTS, key=medians.__getitem__)
     in_turn = [mine / other for mine, other in zip(fps[SERVER], fps[best], strict=True)]
     return {
         "fps": {name: round(median, 1) for name, median in medians.items()},
         "fps_of_rounds": {name: [round(one, 1) for one in got] for name, got in fps.items()},
         "best_in_process": best,
         "ratio": round(medians[SERVER] / medians[best], 3),
+        "ratio_session": round(medians[SESSION] / medians[best], 3),
+        "ratio_bare": round(medians[BARE] / medians[best], 3),
         "ratio_of_rounds": [round(ratio, 3) for ratio in in_turn],
     }
 
@@ -108,8 +128,8 @@ def without_lanes(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
-def _others_cpu_s(pids: dict[str, int], busy: str) -> float:
-    return sum(cpu_s(pid) for name, pid in pids.items() if name != busy)
+def _cpu_s(pids: set[int]) -> float:
+    return sum(cpu_s(pid) for pid in pids)
 
 
 def _put(process: "subprocess.Popen[str]", text: str) -> None:

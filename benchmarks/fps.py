@@ -78,7 +78,15 @@ def _against_in_process(
     figures = against_in_process(
         server_arguments, camera_jpeg(), frames=arguments.frames, rounds=arguments.rounds
     )
-    for name in ("fps", "best_in_process", "ratio", "ratio_of_rounds", "idle_cores"):
+    for name in (
+        "fps",
+        "best_in_process",
+        "ratio",
+        "ratio_session",
+        "ratio_bare",
+        "ratio_of_rounds",
+        "idle_cores",
+    ):
         print(f"{name:<16} {figures[name]}")
     return {"server_arguments": server_arguments} | figures
 

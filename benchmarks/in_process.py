@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.pictures import camera_jpeg
 from fathom.codecs.image import inspect
-from fathom.values import Frame, Image, ImageEncoding, Limits, Options
+from fathom.values import EncodedDepth, Frame, Image, ImageEncoding, Limits, Options
 from server.core.scheduler import Ticket
 from server.models import ServedModel, open_models
 from server.pipeline import Pipeline, finish
@@ -44,11 +44,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def whole_path(model: ServedModel, picture: bytes, lane: int = 0) -> Callable[[], object]:
-    """What a lane does for one frame, as a call."""
-    pipeline = Pipeline(model.engine, lane)
-    image = Image(encoding=ImageEncoding.JPEG, data=picture)
+    """What a lane does for this picture, as a call."""
+    run = path_of(model, lane)
+    return lambda: run(picture)
 
-    def run() -> object:
+
+def path_of(model: ServedModel, lane: int) -> Callable[[bytes], EncodedDepth]:
+    """What a lane does for one JPEG: decode, infer, finish and encode."""
+    pipeline = Pipeline(model.engine, lane)
+
+    def run(picture: bytes) -> EncodedDepth:
+        image = Image(encoding=ImageEncoding.JPEG, data=picture)
         ticket = Ticket(
             stream=0,
             frame=Frame(seq=0, image=image),

@@ -9,26 +9,22 @@ echo     the same number of bytes both ways with a server that does nothing
 """
 
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
 import uvloop
 from grpc import aio
 
-from benchmarks.echo import READY, STREAM, UNARY
-from benchmarks.serving import Serving, serving
+from benchmarks import lean
+from benchmarks.echo import STREAM, UNARY
+from benchmarks.serving import Serving, announced, serving
 from fathom.session.aio import Client
 from fathom.session.channel import CHANNEL_OPTIONS, predict_request
 from fathom.session.pictures import as_image
-from fathom.values import EncodedDepth, Frame, Image, OpenStream, Options, Policy
-from fathom.wire import depth_pb2 as pb
-from fathom.wire.convert import frame_to_wire, open_to_wire
+from fathom.values import EncodedDepth, Image, OpenStream, Options, Policy
 
 # Does one exchange, and says how long it took.
 Exchange: TypeAlias = Callable[[], Awaitable[float]]
@@ -37,15 +33,16 @@ SIZE = (256, 320)
 _REPLY_BYTES = SIZE[0] * SIZE[1] * 2
 _WARM_UP = 50
 _STOP_S = 10
-# Channels that carry bytes are `Any`: the stubs want what gRPC does not, serializers above all.
-_DEPTH = f"/{pb.DESCRIPTOR.services_by_name['Depth'].full_name}"
 
 
 def overhead(arguments: Sequence[str], *, frames: int, rounds: int) -> dict[str, object]:
     """The p50 of each exchange, in milliseconds, and its ratio to the echo's."""
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
-    with serving(["--engine=null", *arguments]) as server, _echoing() as echo:
-        p50s_ms = uvloop.run(_turns(server, echo, as_image(pixels), frames, rounds))
+    with (
+        serving(["--engine=null", *arguments]) as server,
+        announced("benchmarks.echo", str(_REPLY_BYTES)) as echo,
+    ):
+        p50s_ms = uvloop.run(_turns(server, echo.target, as_image(pixels), frames, rounds))
     return compared(p50s_ms)
 
 
@@ -77,7 +74,7 @@ async def _turns(
             "stream_lean": await enter(_lean_stream(bare, image)),
             "stream_echo": await enter(_echo_stream(echoing, image.data)),
             "unary_session": _session_unary(client, image),
-            "unary_lean": _bytes_unary(bare, f"{_DEPTH}/Predict", request),
+            "unary_lean": _bytes_unary(bare, f"/{lean.SERVICE}/Predict", request),
             "unary_echo": _bytes_unary(echoing, UNARY, image.data),
         }
         p50s_ms: dict[str, list[float]] = {name: [] for name in exchanges}
@@ -110,17 +107,15 @@ async def _session_stream(client: Client, image: Image) -> AsyncIterator[Exchang
 
 @asynccontextmanager
 async def _lean_stream(channel: Any, image: Image) -> AsyncIterator[Exchange]:
-    call = channel.stream_stream(f"{_DEPTH}/Stream")()
-    opening = OpenStream(policy=Policy.ALL)
-    await call.write(pb.StreamRequest(open=open_to_wire(opening)).SerializeToString())
+    call = channel.stream_stream(f"/{lean.SERVICE}/Stream")()
+    await call.write(lean.opening())
     await call.read()
     seq = 0
 
     async def exchange() -> float:
         nonlocal seq
         seq += 1
-        message = pb.StreamRequest(frame=frame_to_wire(Frame(seq=seq, image=image)))
-        request = message.SerializeToString()
+        request = lean.frame(seq, image)
         before_s = time.perf_counter()
         await call.write(request)
         reply = await call.read()
@@ -177,18 +172,3 @@ def _bytes_unary(channel: Any, method: str, request: bytes) -> Exchange:
 def _expect_depth(came: bool) -> None:
     if not came:
         raise SystemExit("an exchange gave no depth: its time means nothing")
-
-
-@contextmanager
-def _echoing() -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.echo", str(_REPLY_BYTES)]
-    root = Path(__file__).parent.parent
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            words = process.stdout.readline().split() if process.stdout else []
-            if words[:1] != [READY]:
-                raise SystemExit("benchmarks.echo did not start")
-            yield f"127.0.0.1:{words[1]}"
-        finally:
-            process.terminate()
-            process.wait(_STOP_S)

@@ -53,6 +53,30 @@ def serving(arguments: Sequence[str] = ()) -> Iterator[Serving]:
             process.wait(_STOP_S)
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A small server of the benchmarks: where it is, and its process number."""
+
+    target: str
+    pid: int
+
+
+@contextmanager
+def announced(module: str, *arguments: str) -> Iterator[Announced]:
+    """Start `python -m MODULE`, which prints a word and its port once it serves; end it after."""
+    command = [sys.executable, "-m", module, *arguments]
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            words = process.stdout.readline().split() if process.stdout else []
+            if len(words) != 2:
+                raise SystemExit(f"{module} did not start")
+            yield Announced(f"127.0.0.1:{words[1]}", process.pid)
+        finally:
+            process.terminate()
+            process.wait(_STOP_S)
+
+
 def _wait_until_ready(process: "subprocess.Popen[str]") -> Serving:
     log = process.stderr
     lines = []

@@ -21,13 +21,14 @@ class Telemetry:
         self.registry = CollectorRegistry()
         buckets = metrics.SECONDS_BUCKETS
         self._age = self._histogram(metrics.FRAME_AGE, "capture to answer handed over", buckets)
-        self._stage = Histogram(
+        stages = Histogram(
             metrics.STAGE,
             "time of one frame in one stage",
             ["stage"],
             buckets=buckets,
             registry=self.registry,
         )
+        self._stages = {f"{stage}_s": stages.labels(stage) for stage in metrics.STAGES}
         self._received = Counter(
             metrics.FRAMES_RECEIVED.removesuffix(_TOTAL),
             "frames received",
@@ -69,8 +70,8 @@ class Telemetry:
         match answer:
             case EncodedDepth():
                 self._frames.labels(model, "answered", "").inc()
-                for stage in metrics.STAGES:
-                    self._stage.labels(stage).observe(getattr(answer.stages, f"{stage}_s"))
+                for field, stage in self._stages.items():
+                    stage.observe(getattr(answer.stages, field))
             case Skipped():
                 self._frames.labels(model, "skipped", answer.reason.value).inc()
             case Failed():

@@ -25,6 +25,7 @@ from fathom.wire.depth_pb2_grpc import DepthServicer, add_DepthServicer_to_serve
 from fathom.wire.describe import description_to_wire
 from fathom.wire.numbers import to_s
 from fathom.wire.status import status_code, trailing_metadata
+from server.doors.patience import Patience
 from server.service import Service, closing
 from server.streams import Stream
 
@@ -119,26 +120,31 @@ class _Depth(DepthServicer):
     async def _stream(self, context: Any) -> None:
         opening = await _read_open(context)
         async with self._service.stream(opening, client=_client(context)) as stream:
-            opened = opened_to_wire(self._service.opened(stream))
-            await context.write(pb.StreamReply(opened=opened))
             reader = asyncio.create_task(_read_frames(context, stream))
+            patience = Patience(self._service.slow_reader_s)
             try:
-                async for answer in stream.answers():
-                    reply = pb.StreamReply()
-                    answer_to_wire(answer, reply.answer)
-                    await self._write(context, reply)
+                await _write_answers(context, stream, self._service, patience)
+            except TimeoutError:
+                raise self._service.slow_reader() from None
             finally:
+                patience.close()
                 reader.cancel()
-            last = pb.StreamReply(closing=closing_to_wire(closing(stream)))
-            await self._write(context, last)
 
-    async def _write(self, context: Any, reply: pb.StreamReply) -> None:
-        """Hand a message to the transport; raises SLOW_READER if that takes too long."""
-        try:
-            async with asyncio.timeout(self._service.slow_reader_s):
-                await context.write(reply)
-        except TimeoutError:
-            raise self._service.slow_reader() from None
+
+async def _write_answers(
+    context: Any, stream: Stream, service: Service, patience: Patience
+) -> None:
+    opened = opened_to_wire(service.opened(stream))
+    with patience:
+        await context.write(pb.StreamReply(opened=opened))
+    async for answer in stream.answers():
+        reply = pb.StreamReply()
+        answer_to_wire(answer, reply.answer)
+        with patience:
+            await context.write(reply)
+    last = pb.StreamReply(closing=closing_to_wire(closing(stream)))
+    with patience:
+        await context.write(last)
 
 
 def _client(context: Any) -> str:

@@ -48,6 +48,7 @@ from server.doors.framing import (
     write_failed,
     write_reply,
 )
+from server.doors.patience import Patience
 from server.service import Service, closing
 from server.streams import Stream
 
@@ -93,8 +94,6 @@ class WebSocketDoor:
         opening = open_from_wire(await _read_open(socket))
         client = socket.client.host if socket.client else ""
         async with self._service.stream(opening, client=client) as stream:
-            opened = pb.StreamReply(opened=opened_to_wire(self._service.opened(stream)))
-            await self._send(socket, write_reply(opened))
             reader = asyncio.create_task(_read_frames(socket, stream))
             writer = asyncio.create_task(self._write_answers(socket, stream))
             try:
@@ -109,25 +108,31 @@ class WebSocketDoor:
             await socket.close()
 
     async def _write_answers(self, socket: WebSocket, stream: Stream) -> None:
-        async for answer in stream.answers():
-            await self._send(socket, write_answer(answer))
-        last = pb.StreamReply(closing=closing_to_wire(closing(stream)))
-        await self._send(socket, write_reply(last))
-
-    async def _send(self, socket: WebSocket, message: bytes | str) -> None:
-        """Hand a message to the transport; raises SLOW_READER if that takes too long."""
+        patience = Patience(self._service.slow_reader_s)
         try:
-            async with asyncio.timeout(self._service.slow_reader_s):
-                if isinstance(message, str):
-                    await socket.send_text(message)
-                else:
-                    await socket.send_bytes(message)
+            opened = pb.StreamReply(opened=opened_to_wire(self._service.opened(stream)))
+            await _send(socket, write_reply(opened), patience)
+            async for answer in stream.answers():
+                await _send(socket, write_answer(answer), patience)
+            last = pb.StreamReply(closing=closing_to_wire(closing(stream)))
+            await _send(socket, write_reply(last), patience)
         except TimeoutError:
             raise self._service.slow_reader() from None
-        except RuntimeError as error:
-            # How a send is refused once the server itself has closed: a message past every limit,
-            # a ping without an answer. The reader hears of it in a moment.
-            raise WebSocketDisconnect from error
+        finally:
+            patience.close()
+
+
+async def _send(socket: WebSocket, message: bytes | str, patience: Patience) -> None:
+    try:
+        with patience:
+            if isinstance(message, str):
+                await socket.send_text(message)
+            else:
+                await socket.send_bytes(message)
+    except RuntimeError as error:
+        # How a send is refused once the server itself has closed: a message past every limit,
+        # a ping without an answer. The reader hears of it in a moment.
+        raise WebSocketDisconnect from error
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
