@@ -1,16 +1,14 @@
 """Who goes next: shares by weight, urgent ones first, and a bound on how long anyone waits."""
 
-import math
 from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.core.turns import Turns
+from tests.server.core.fairness import KEPT, longest_wait
 
 WEIGHTS = st.sampled_from([0.25, 0.5, 1.0, 1.5, 2.0, 4.0])
-# Of so many turns in a row, urgent streams leave one to the others.
-KEPT = 5
 
 
 def joined(weights: list[float], urgent: int = 0) -> Turns:
@@ -31,17 +29,6 @@ def serve(turns: Turns, count: int) -> list[int]:
         turns.wait(stream)
         served.append(stream)
     return served
-
-
-def longest_wait(weights: list[float], stream: int) -> int:
-    """Turns of others before a waiting stream is served: its rounds at their shares, and one more.
-
-    A stream of weight w is served after at most 1/w rounds; in a round, one of weight v is served
-    at most v times, rounded up for the credit that it carries over.
-    """
-    rounds = math.ceil(1 / weights[stream]) + 1
-    others = [weight for other, weight in enumerate(weights) if other != stream]
-    return sum(math.ceil(rounds * weight) + 1 for weight in others)
 
 
 def test_nobody_waits_nobody_is_next() -> None:
@@ -79,7 +66,6 @@ def test_in_any_schedule_nobody_waits_longer_than_a_round_over_its_share(
     weights: list[float], urgent: int, calls: list[tuple[str, int]]
 ) -> None:
     turns = joined(weights, urgent)
-    urgents, others = weights[:urgent], weights[urgent:]
     passed: dict[int, int] = {}  # turns of others since a stream began to wait
     for call, which in calls:
         stream = which % len(weights)
@@ -96,12 +82,7 @@ def test_in_any_schedule_nobody_waits_longer_than_a_round_over_its_share(
                 passed = {each: count + 1 for each, count in passed.items()}
                 passed[served] = 0
         for each, count in passed.items():
-            if each < urgent:
-                mine = longest_wait(urgents, each)
-                assert count <= mine + math.ceil(mine / (KEPT - 1)) + 1
-            else:
-                mine = longest_wait(others, each - urgent)
-                assert count <= (mine + 1) * KEPT
+            assert count <= longest_wait(weights, urgent, each)
         assert len(turns) == len(passed)
 
 
