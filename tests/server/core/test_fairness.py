@@ -6,14 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fathom.values import Policy
-from server.core.scheduler import Bounds, Scheduler, StreamTerms, Ticket
-from tests.server.conftest import BATCHES_OF_4, ticket
+from server.core.batcher import CostCurve
+from server.core.scheduler import Bounds, Scheduler, StreamTerms, Ticket, Verdict
+from tests.server.conftest import BATCHES_OF_4, NO_COST, ticket
 from tests.server.core.fairness import longest_wait
 
 BOUNDS = Bounds(queue_frames=4, window_bytes=3)
-WEIGHTS = st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0])
-POLICIES = st.sampled_from([Policy.LATEST, Policy.LATEST, Policy.ALL])
-CALLS = st.sampled_from(["offer", "offer", "offer late", "take", "settle", "read", "expire"])
+SOON_S = 0.01
+TERMS = st.builds(
+    StreamTerms,
+    policy=st.sampled_from([Policy.LATEST, Policy.LATEST, Policy.ALL]),
+    weight=st.sampled_from([0.25, 0.5, 1.0, 2.0, 4.0]),
+    one_at_a_time=st.booleans(),
+)
+CALLS = st.sampled_from(["load", "send", "take", "late", "settle", "read"])
+# Of a spell of load: everybody sends whenever there is room, and a lane takes and answers.
+LOAD_TURNS = 12
 
 
 @dataclass
@@ -21,7 +29,7 @@ class Watch:
     """What one stream may hold against the scheduler."""
 
     terms: StreamTerms
-    offered: int = 0
+    sent: int = 0
     waiting: list[int] = field(default_factory=list)
     computing: list[Ticket] = field(default_factory=list)
     unread: int = 0
@@ -32,73 +40,106 @@ class Watch:
         return bool(self.waiting) and not (self.terms.one_at_a_time and self.computing)
 
 
-@settings(max_examples=300, deadline=None)
+class Schedule:
+    """Cameras, lanes, readers and clock in one, and what each stream has waited so far."""
+
+    def __init__(self, terms: list[StreamTerms], urgent: int, curve: CostCurve) -> None:
+        self.scheduler = Scheduler(BOUNDS, curve)
+        self.now_s = 100.0
+        self.urgent = urgent
+        self.watches: dict[int, Watch] = {}
+        for place, each in enumerate(terms):
+            mine = StreamTerms(
+                policy=each.policy,
+                weight=each.weight,
+                one_at_a_time=each.one_at_a_time,
+                urgent=place < urgent,
+            )
+            self.watches[self.scheduler.open(mine)] = Watch(mine)
+
+    def send(self, stream: int, due_s: float | None = None) -> None:
+        if self.scheduler.has_room(stream):
+            watch = self.watches[stream]
+            watch.sent += 1
+            watch.waiting.append(watch.sent)
+            new = ticket(watch.sent, stream=stream, arrived_s=self.now_s, due_s=due_s)
+            self.given_up(self.scheduler.offer(new))
+
+    def take(self, free_lanes: int) -> None:
+        taken = self.scheduler.take(free_lanes, self.now_s)
+        for turn in (*taken.tickets, *(verdict.ticket for verdict in taken.verdicts)):
+            for stream, watch in self.watches.items():
+                watch.turns_of_others = 0 if stream == turn.stream else watch.turns_of_others + 1
+        for turn in taken.tickets:
+            self.watches[turn.stream].waiting.remove(turn.frame.seq)
+            self.watches[turn.stream].computing.append(turn)
+        self.given_up(taken.verdicts)
+
+    def settle(self, stream: int) -> None:
+        watch = self.watches[stream]
+        if watch.computing:
+            self.scheduler.answered(watch.computing.pop(0))
+            watch.unread += self.scheduler.fits(stream, 1)
+
+    def read(self, stream: int) -> None:
+        watch = self.watches[stream]
+        if watch.unread:
+            watch.unread -= 1
+            self.scheduler.handed_over(stream, 1)
+
+    def late(self, stream: int) -> None:
+        self.send(stream, self.now_s + SOON_S)
+        self.now_s += 2 * SOON_S
+        self.given_up(self.scheduler.expire(self.now_s))
+
+    def load(self) -> None:
+        for _ in range(LOAD_TURNS):
+            for stream in self.watches:
+                self.send(stream)
+            self.take(1)
+            self.check()
+            for stream in self.watches:
+                self.settle(stream)
+                self.read(stream)
+
+    def given_up(self, verdicts: list[Verdict]) -> None:
+        for verdict in verdicts:
+            self.watches[verdict.ticket.stream].waiting.remove(verdict.ticket.frame.seq)
+
+    def check(self) -> None:
+        weights = [watch.terms.weight for watch in self.watches.values()]
+        for place, watch in enumerate(self.watches.values()):
+            if not watch.may_be_taken:
+                watch.turns_of_others = 0
+            assert watch.turns_of_others <= longest_wait(weights, self.urgent, place)
+
+
+@settings(max_examples=150, deadline=None)
 @given(
-    weights=st.lists(st.tuples(WEIGHTS, POLICIES, st.booleans()), min_size=1, max_size=5),
+    terms=st.lists(TERMS, min_size=2, max_size=5),
     urgent=st.integers(0, 3),
-    calls=st.lists(st.tuples(CALLS, st.integers(0, 4), st.integers(1, 3)), max_size=80),
+    curve=st.sampled_from([NO_COST, BATCHES_OF_4]),
+    calls=st.lists(st.tuples(CALLS, st.integers(0, 4), st.integers(1, 3)), max_size=40),
 )
 def test_nobody_waits_longer_than_a_round_over_its_share(
-    weights: list[tuple[float, Policy, bool]], urgent: int, calls: list[tuple[str, int, int]]
+    terms: list[StreamTerms], urgent: int, curve: CostCurve, calls: list[tuple[str, int, int]]
 ) -> None:
     """Arrivals, late frames, slow readers, engines that answer when they like, several lanes."""
-    scheduler = Scheduler(BOUNDS, BATCHES_OF_4)
-    shares = [weight for weight, _, _ in weights]
-    watches: dict[int, Watch] = {}
-    for place, (weight, policy, smoothed) in enumerate(weights):
-        terms = StreamTerms(
-            policy=policy, weight=weight, urgent=place < urgent, one_at_a_time=smoothed
-        )
-        watches[scheduler.open(terms)] = Watch(terms)
-    streams = list(watches)
-    now_s = 100.0
-    for call, which, lanes in calls:
+    schedule = Schedule(terms, urgent, curve)
+    streams = list(schedule.watches)
+    for call, which, free_lanes in calls:
         stream = streams[which % len(streams)]
-        watch = watches[stream]
-        gone: list[tuple[int, int]] = []
         match call:
-            case "offer" | "offer late" if scheduler.has_room(stream):
-                watch.offered += 1
-                watch.waiting.append(watch.offered)
-                due_s = now_s + 0.01 if call == "offer late" else None
-                verdicts = scheduler.offer(
-                    ticket(watch.offered, stream=stream, arrived_s=now_s, due_s=due_s)
-                )
-                gone = [(v.ticket.stream, v.ticket.frame.seq) for v in verdicts]
+            case "load":
+                schedule.load()
+            case "send":
+                schedule.send(stream)
             case "take":
-                taken = scheduler.take(lanes, now_s)
-                assert taken.tickets or taken.verdicts or not any_may_be_taken(watches)
-                gone = [(v.ticket.stream, v.ticket.frame.seq) for v in taken.verdicts]
-                # A batch's frames come in the order of their turns, and so do those given up.
-                for each in taken.tickets:
-                    watches[each.stream].computing.append(each)
-                    gone.append((each.stream, each.frame.seq))
-                count_turns(watches, gone)
-            case "settle" if watch.computing:
-                scheduler.answered(watch.computing.pop(0))
-                watch.unread += scheduler.fits(stream, 1)
-            case "read" if watch.unread:
-                watch.unread -= 1
-                scheduler.handed_over(stream, 1)
-            case "expire":
-                now_s += 0.02
-                late = scheduler.expire(now_s)
-                gone = [(v.ticket.stream, v.ticket.frame.seq) for v in late]
-        for left, seq in gone:
-            watches[left].waiting.remove(seq)
-        for place, each_stream in enumerate(streams):
-            each = watches[each_stream]
-            if not each.may_be_taken:
-                each.turns_of_others = 0
-            assert each.turns_of_others <= longest_wait(shares, urgent, place)
-
-
-def any_may_be_taken(watches: dict[int, Watch]) -> bool:
-    return any(watch.may_be_taken for watch in watches.values())
-
-
-def count_turns(watches: dict[int, Watch], turns: list[tuple[int, int]]) -> None:
-    """Each turn starts the served one's wait anew and lengthens everybody else's."""
-    for served, _ in turns:
-        for stream, watch in watches.items():
-            watch.turns_of_others = 0 if stream == served else watch.turns_of_others + 1
+                schedule.take(free_lanes)
+            case "settle":
+                schedule.settle(stream)
+            case "read":
+                schedule.read(stream)
+            case _:
+                schedule.late(stream)
+        schedule.check()
