@@ -112,7 +112,7 @@ class Dispatch:
         return stream
 
     def has_room(self, stream: int) -> bool:
-        """Whether a stream with the policy `all` takes a frame without losing it."""
+        """Whether a stream takes a frame now, see `Scheduler.has_room`."""
         with self._changed:
             return self._scheduler.has_room(stream)
 

@@ -158,7 +158,10 @@ class Scheduler:
         return stream
 
     def has_room(self, stream: int) -> bool:
-        """Whether the stream takes a frame now; a sender that waits for this loses nothing."""
+        """Whether the stream takes a frame now.
+
+        A sender that waits for this loses nothing, but for a picture larger than the bytes left.
+        """
         state = self._streams[stream]
         if state.terms.policy is not Policy.ALL:
             return True

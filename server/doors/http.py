@@ -5,10 +5,10 @@ Sockets at `WS /stream` are the WebSocket door's; both listen on one port.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -38,6 +38,8 @@ from server.doors.formats import FORMS, Format
 from server.doors.problem import ProblemResponse, error_for_status
 from server.doors.websocket import DESCRIPTION, WebSocketDoor, message_bytes
 from server.service import Service
+
+T = TypeVar("T")
 
 _log = logging.getLogger("fathom.server.http")
 
@@ -90,10 +92,13 @@ def build_app(service: Service) -> FastAPI:
         options = _options(query)
         service.models.get(query.model)  # before a byte of the picture is read
         image = await read_image(request, service.limits.image_bytes)
-        answer = await service.predict(
-            Frame(seq=0, image=image),
-            OpenStream(model=query.model, options=options),
-            client=request.client.host if request.client else "",
+        answer = await _while_connected(
+            request,
+            service.predict(
+                Frame(seq=0, image=image),
+                OpenStream(model=query.model, options=options),
+                client=request.client.host if request.client else "",
+            ),
         )
         return await _respond(answer, image, query.format)
 
@@ -148,6 +153,31 @@ class _PageFiles(StaticFiles):
         response = super().file_response(*arguments, **options)
         response.headers.update(_PAGE_HEADERS)
         return response
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What comes of the work; raises CONNECTION_LOST, and ends it, when the client leaves."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise FathomError(
+            Code.CONNECTION_LOST,
+            expected="a client that waits for the answer",
+            got="one that left",
+            repair="keep the connection open until the answer",
+        )
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _options(query: PredictQuery) -> Options:

@@ -267,8 +267,7 @@ def test_a_client_that_goes_away_mid_way(ask: Ask) -> None:
         asking.cancel()
         with suppress(asyncio.CancelledError):
             await asking
-        if ask is not ask_http:  # which learns that the client left when it answers
-            assert await until(lambda: live.alive == (0, 0, 0))
+        assert await until(lambda: live.alive == (0, 0, 0))
         live.house.engine.release()
 
     run(case)
