@@ -1,6 +1,7 @@
 """Predictions one can look at: picture, truth, prediction, error, a row each. Knows no network."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ CELL_HEIGHT_PX, STRIP_HEIGHT_PX = 120, 14
 # Fixed ranges: with a range of its own, every picture looks equally right.
 DEPTH_RANGE_M = (0.5, 8.0)
 LARGEST_RATIO = 1.5
+# Share of measured pixels below which single ones would not be seen.
+SPARSE = 0.2
 
 
 class Row(NamedTuple):
@@ -40,7 +43,7 @@ def write_contact_sheet(
 
 
 def _paint(row: Row, cell: Size, range_m: tuple[float, float]) -> RGB:
-    sample, depth_m, told = row
+    sample, depth_m, told = thickened(row.sample), row.depth_m, row.told
     known = np.where(sample.depth_m > 0, sample.depth_m, depth_m)
     ratio = np.where(sample.valid, np.log(np.maximum(depth_m, 1e-3) / known), 0)
     cells = (
@@ -55,6 +58,17 @@ def _paint(row: Row, cell: Size, range_m: tuple[float, float]) -> RGB:
     strip = np.zeros((STRIP_HEIGHT_PX, painted.shape[1], 3), np.uint8)
     cv2.putText(strip, told, (2, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1)
     return np.concatenate([strip, painted])
+
+
+def thickened(sample: Sample) -> Sample:
+    """Where a laser measured a few pixels only, each of them larger, the nearest in front."""
+    if sample.valid.mean() > SPARSE:
+        return sample
+    nowhere_m = np.float32(1e6)  # OpenCV's own border is the largest float, which is finite
+    measured = np.where(sample.valid, sample.depth_m, nowhere_m)
+    nearest = np.asarray(cv2.erode(measured, np.ones((5, 5))), np.float32)
+    valid = nearest < nowhere_m
+    return replace(sample, depth_m=np.where(valid, nearest, np.float32(0)), valid=valid)
 
 
 def paint_depth(depth_m: F32, range_m: tuple[float, float] = DEPTH_RANGE_M) -> RGB:
