@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -44,17 +44,24 @@ _PATIENCE_S = 2.0
 _ABANDONED_S = 10.0
 _MOST_LANES = 64
 _GONE = "StatusCode.UNAVAILABLE"
-_OURS = ("StatusCode.INVALID_ARGUMENT", "StatusCode.NOT_FOUND")
+_OURS = "StatusCode.INVALID_ARGUMENT"
 
 
 @dataclass(slots=True, eq=False)
 class _Server:
-    """One address: its connection, each lane's calls, and calls that were given up, with when."""
+    """One address: its connection, and each lane's calls.
+
+    abandoned  calls that were given up, and when
+    """
 
     address: str
     client: InferenceServerClient
     calls: dict[int, Calls] = field(default_factory=dict)
     abandoned: list[tuple[float, Calls]] = field(default_factory=list)
+
+    def abandon(self, lanes: Iterable[int], now_s: float) -> None:
+        """Use these lanes' calls no more: the server may still write, or have forgotten them."""
+        self.abandoned += [(now_s, self.calls.pop(lane)) for lane in lanes if lane in self.calls]
 
 
 class TritonEngine:
@@ -139,7 +146,7 @@ class TritonEngine:
             except InferenceServerException as error:
                 self._failed(index, lane, str(error), gone=error.status() == _GONE)
                 last = f"{self._servers[index].address}: {error}"
-                if error.status() in _OURS:
+                if error.status() == _OURS:
                     break  # another server would say the same
             except BadAnswer as error:
                 self._failed(index, lane, str(error), gone=False)
@@ -161,9 +168,11 @@ class TritonEngine:
 
     def _ask(self, index: int, frames: NDArray[np.uint8], lane: int, timeout_s: float) -> Outputs:
         server = self._servers[index]
-        if lane not in server.calls:
-            server.calls[lane] = Calls(server.client, server.address, self._served)
-        outputs = server.calls[lane].infer(frames, timeout_s)
+        calls = server.calls.get(lane)
+        if calls is None:
+            calls = Calls(server.client, server.address, self._served)
+            server.calls[lane] = calls
+        outputs = calls.infer(frames, timeout_s)
         with self._changed:
             if index in self._endpoints.open:
                 _log.info("triton.back address=%s", server.address)
@@ -174,9 +183,10 @@ class TritonEngine:
     def _failed(self, index: int, lane: int, why: str, *, gone: bool) -> None:
         server = self._servers[index]
         with self._changed:
-            self._endpoints.failed(index, self._clock(), gone=gone)
-            if lane in server.calls:
-                server.abandoned.append((self._clock(), server.calls.pop(lane)))
+            now_s = self._clock()
+            self._endpoints.failed(index, now_s, gone=gone)
+            # Who was gone comes back without any memory of ours.
+            server.abandon(list(server.calls) if gone else [lane], now_s)
             self._changed.notify()
         _log.warning("triton.failed address=%s gone=%s %s", server.address, gone, why)
 
@@ -208,6 +218,8 @@ class TritonEngine:
                 healthy = False
             with self._changed:
                 self._endpoints.checked(index, healthy=healthy)
+                if not healthy:
+                    server.abandon(list(server.calls), self._clock())
                 self._changed.notify()
                 before_s = self._clock() - _ABANDONED_S
                 done = [calls for since_s, calls in server.abandoned if since_s < before_s]

@@ -245,3 +245,18 @@ def test_a_server_with_another_model_is_refused(
     with pytest.raises(FathomError) as refused:
         TritonEngine([server.address], replace(card, version=2))
     assert "unknown model" in refused.value.got
+
+
+def test_a_server_that_came_back_has_forgotten_its_memory(
+    opened: Callable[..., TritonEngine],
+) -> None:
+    server = FakeTriton(instances=2)
+    engine = opened(server)
+    for lane in (0, 1):
+        depth_m(engine, lane=lane)
+    server.stop()
+    until(lambda: engine.resting == [server.address])
+    server.start()
+    until(lambda: engine.resting == [])
+    for lane in (0, 1):
+        assert depth_m(engine, lane=lane) == pytest.approx(GREY_M)
