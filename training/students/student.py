@@ -5,6 +5,7 @@ Normalisation, decoder and head are one module, so an exported graph needs nothi
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
@@ -162,6 +163,14 @@ class Student(nn.Module):
             )
         ids: NDArray[np.uint8] = labels.numpy()
         return ids
+
+
+def without_classes(student: Student) -> Student:
+    """The same depth from a student that has no segmentation head, in eval mode."""
+    plain = Student(replace(student.spec, classes=0))
+    own = plain.state_dict()
+    plain.load_state_dict({key: v for key, v in student.state_dict().items() if key in own})
+    return plain.eval()
 
 
 def make_decoder(spec: StudentSpec, tap_channels: Sequence[int]) -> Decoder:

@@ -12,7 +12,7 @@ from tests.training.students.kinds import DECODERS, SIZE, frames, lively, spec
 from training.students.bins import Bins, attract, log_binomial
 from training.students.segmentation import DoubleConv, SegmentationHead
 from training.students.spec import DecoderName
-from training.students.student import MetricHead
+from training.students.student import MetricHead, without_classes
 
 
 def test_metres_cannot_leave_their_range_and_are_halved_in_ratios() -> None:
@@ -101,6 +101,15 @@ def test_classes_are_not_computed_where_nobody_asks(decoder: DecoderName) -> Non
     assert not calls
     assert student.classify(frames(1).numpy()).shape == (1, *SIZE)
     assert calls == [1]
+
+
+def test_a_student_without_its_head_has_the_same_depth() -> None:
+    whole = lively(spec(classes=True))
+    plain = without_classes(whole)
+    batch = frames(2).numpy()
+    assert np.array_equal(plain.predict(batch), whole.predict(batch))
+    assert plain.spec == spec()
+    assert not [name for name, _ in plain.named_parameters() if "segmentation" in name]
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
