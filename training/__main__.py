@@ -20,7 +20,7 @@ from training.data.reader import ALL
 from training.data.scale import compare_scale
 from training.loop import train
 from training.parallel import joined
-from training.recipes import RECIPES
+from training.prepare import recipe_of
 from training.settings import CheckSettings, EvalSettings, TrainSettings, parse
 
 
@@ -42,9 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_training(settings: TrainSettings) -> None:
-    recipe = RECIPES[settings.recipe]
-    if settings.lambda_kd is not None:
-        recipe = recipe.taught(settings.lambda_kd, unlabelled=settings.unlabelled is not None)
+    recipe = recipe_of(settings)
     with joined() as world:
         if world.first:
             print(settings.model_dump_json(indent=2), file=sys.stderr)

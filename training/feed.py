@@ -3,27 +3,33 @@
 Here settings become loaders; the loop sees batches and knows neither teachers nor folders.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fathom.errors import Code, FathomError
+from training.asking import Asked, open_asked
 from training.data.augment import Policy
-from training.data.lazy import Lazily
+from training.data.check import some, spread
+from training.data.forms import FORMS, recognise
+from training.data.lazy import Joined, Lazily
 from training.data.loader import Loader
 from training.data.mixture import Mixture
 from training.data.nyu import MAP_SIZE, NyuFolder, without_border
 from training.data.reader import ALL, Reader
 from training.data.sample import Batch, Sample
+from training.data.scale import compare_scale
 from training.data.unlabelled import ImageFolder
+from training.footage import footage
 from training.recipes.recipe import Recipe
 from training.settings import TrainSettings
 from training.students.spec import StudentSpec
-from training.teachers.cache import TargetCache
-from training.teachers.choice import open_teacher
-from training.teachers.teacher import Unit, metres_of
+
+log = logging.getLogger("fathom.training.feed")
 
 
 class Batches(Protocol):
@@ -38,83 +44,86 @@ def feed(settings: TrainSettings, recipe: Recipe, folder: NyuFolder, spec: Stude
 
     raises  BAD_SETTING if a teacher is needed and missing, or pictures are given that none needs
     """
-    taught = recipe.needs("taught")
     labels = recipe.needs("labels")
-    if not taught:
-        refuse_idle(settings)
-    ids = folder.ids(settings.fit_part)
-    cache = open_cache(settings) if taught else None
-    if cache is not None:
-        # The teacher sees the whole picture: METER reads its scale from the border.
-        cache.build((folder.read(id_).image for id_ in ids), len(ids))
-    teach = attach(cache)
+    asked = open_asked(settings, recipe)
+    if recipe.needs("neighbours"):
+        return footage(settings, spec, asked)
+    others = beside(settings, folder, asked, labels=labels)
     loader = Loader(
-        samples=[without_border(teach(folder.read(id_, labels=labels))) for id_ in ids],
+        samples=fitted(settings, folder, asked, labels=labels) if settings.labelled else others,
         network_size=(spec.height_px, spec.width_px),
         focal_px=spec.focal_px,
         batch_size=settings.batch_size,
         policy=Policy(),
         seed=settings.seed,
     )
-    if settings.unlabelled is None:
+    if not settings.labelled or not len(others):
         return loader
-    others = ImageFolder(settings.unlabelled, size=MAP_SIZE)
-    if cache is not None:
-        cache.build((others.read(id_).image for id_ in others.ids(ALL)), len(others.ids(ALL)))
     return Mixture(
         labelled=loader,
-        unlabelled=unlabelled(others, teach, labels=labels),
+        unlabelled=others,
         per_labelled=settings.unlabelled_per_labelled or 1.0,
     )
 
 
-def refuse_idle(settings: TrainSettings) -> None:
-    """A teacher or pictures without a term that uses them."""
-    if settings.teacher or settings.unlabelled:
-        raise FathomError(
-            Code.BAD_SETTING,
-            expected="--lambda-kd beside --teacher or --unlabelled",
-            got="none, so that they would teach nothing",
-            repair="add --lambda-kd 0.5, or choose --recipe auxiliary-kd",
+def fitted(
+    settings: TrainSettings, folder: NyuFolder, asked: Asked, *, labels: bool
+) -> list[Sample]:
+    """The labelled pictures, kept decoded."""
+    ids = folder.ids(settings.fit_part)
+    asked.build(lambda: (folder.read(id_).image for id_ in ids), len(ids))
+    return [without_border(asked(folder.read(id_, labels=labels))) for id_ in ids]
+
+
+def beside(settings: TrainSettings, folder: NyuFolder, asked: Asked, *, labels: bool) -> Joined:
+    """Auxiliary pictures with their depth, then unlabelled ones with a teacher's word alone."""
+    sets: list[Lazily] = []
+    if settings.auxiliary is not None:
+        reader = FORMS[recognise(settings.auxiliary)].open(settings.auxiliary)
+        fit = (folder.read(id_) for id_ in spread(folder.ids(settings.fit_part)))
+        finding = compare_scale(fit, some(reader))
+        log.log(
+            logging.INFO if finding.level == "right" else logging.WARNING,
+            "auxiliary.scale %s: %s",
+            settings.auxiliary,
+            finding.text,
         )
+        sets.append(auxiliary(reader, asked, labels=labels))
+    if settings.unlabelled is not None:
+        sets.append(unlabelled(pictures(settings.unlabelled), asked, labels=labels))
+    for each in sets:
+        asked.build(each.pictures, len(each))
+    return Joined(sets)
 
 
-def open_cache(settings: TrainSettings) -> TargetCache:
-    """The teacher that the recipe's terms need, asked once a picture."""
-    if settings.teacher is None or settings.teacher_weights is None:
-        raise FathomError(
-            Code.BAD_SETTING,
-            expected="--teacher and --teacher-weights, which the recipe's terms need",
-            got=f"teacher={settings.teacher} teacher_weights={settings.teacher_weights}",
-            repair="give both, or leave --lambda-kd out of a recipe without a teacher",
-        )
-    teacher = open_teacher(settings.teacher, settings.teacher_weights)
-    if teacher.unit is not Unit.METRIC:
-        raise FathomError(
-            Code.BAD_SETTING,
-            expected="a teacher that answers in metres, as the terms compare depth",
-            got=f"{settings.teacher}, which is {teacher.unit}",
-            repair="use it through a recipe with terms for its unit, such as affine_kd",
-        )
-    return TargetCache(teacher, settings.teacher_cache or settings.out / "taught")
-
-
-def attach(cache: TargetCache | None) -> Callable[[Sample], Sample]:
-    """Put what the teacher says beside a sample; metres are restated for its camera."""
-
-    def teach(sample: Sample) -> Sample:
-        if cache is None:
-            return sample
-        return replace(sample, taught=metres_of(cache(sample.image), sample.focal_px))
-
-    return teach
+def pictures(path: Path) -> Reader:
+    """Any data set as pictures; those of a plain folder are stretched to 4:3."""
+    form = recognise(path)
+    return ImageFolder(path, size=MAP_SIZE) if form == "images" else FORMS[form].open(path)
 
 
 def unlabelled(reader: Reader, teach: Callable[[Sample], Sample], *, labels: bool) -> Lazily:
     """Pictures with nothing but the teacher's word; and no class anywhere, where classes count."""
 
     def finish(sample: Sample) -> Sample:
-        nothing = np.zeros(sample.depth_m.shape, np.uint8) if labels else None
-        return replace(teach(sample), labels=nothing)
+        bare = replace(
+            teach(sample),
+            depth_m=np.zeros_like(sample.depth_m),
+            valid=np.zeros_like(sample.valid),
+        )
+        return replace(bare, labels=no_class(sample) if labels else None)
 
     return Lazily(reader, reader.ids(ALL), finish)
+
+
+def auxiliary(reader: Reader, teach: Callable[[Sample], Sample], *, labels: bool) -> Lazily:
+    """Pictures with depth, as measured, and no class anywhere, where classes count."""
+
+    def finish(sample: Sample) -> Sample:
+        return replace(teach(sample), labels=no_class(sample) if labels else None)
+
+    return Lazily(reader, reader.ids(ALL), finish)
+
+
+def no_class(sample: Sample) -> NDArray[np.uint8]:
+    return np.zeros(sample.depth_m.shape, np.uint8)

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import NoReturn
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from tqdm import tqdm
 
 from fathom.errors import Code, FathomError
 from training.average import WeightAverage
+from training.board import Board
 from training.checkpoint import Parts, Progress, resume_run, save_run
 from training.contact_sheet import Row, write_contact_sheet
 from training.data.nyu import NyuFolder
-from training.data.sample import Sample
+from training.data.sample import Batch, Sample
 from training.evaluation import answered, evaluate, least_fitted, scored_student
 from training.feed import feed
 from training.losses import Term, check_used
@@ -28,14 +29,15 @@ from training.recipes.recipe import Recipe
 from training.settings import TrainSettings
 from training.students.checkpoint import save_student, write_atomically
 from training.students.encoder import load_imagenet
-from training.students.student import Student
+from training.students.student import Prediction, Student
 
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
 SHEET_ROWS = 8
 # What may change when a run is resumed: where it lives, how fast it goes, and how long it will be
 # (time on a machine runs out; rates then follow the new length). Bits repeat if none of it does.
 PATHS = {"data", "encoder_weights", "out", "teacher_weights", "teacher_cache", "unlabelled"}
-MAY_CHANGE = PATHS | {"resume", "threads", "epochs"}
+PATHS |= {"auxiliary", "feature_teacher", "own_teacher", "sequence"}
+MAY_CHANGE = PATHS | {"resume", "threads", "epochs", "tensorboard"}
 
 
 class Tally:
@@ -89,6 +91,8 @@ def train(settings: TrainSettings, recipe: Recipe, world: World = ALONE) -> Path
         loader = feed(settings, recipe, folder, student.spec)
     shown = [folder.read(id_) for id_ in spread(folder.ids(settings.val_part), SHEET_ROWS)]
     steps_in_all = settings.epochs * len(loader)
+    wanted = settings.tensorboard and world.first
+    board = Board(settings.out / "board", progress.epochs) if wanted else None
 
     with progress_bar(progress.epochs * len(loader), steps_in_all, world) as bar:
         for epoch in range(progress.epochs, settings.epochs):
@@ -100,12 +104,7 @@ def train(settings: TrainSettings, recipe: Recipe, world: World = ALONE) -> Path
                 set_rates(optimizer, recipe.learning_rate(done))
                 with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
                     answer = companion(student, world.share(batch, count), done)
-                prediction, known = world.whole(answer, count)
-                loss = torch.zeros(())
-                for term in recipe.terms:
-                    value, elements = term(prediction, known)
-                    loss = loss + term.weight(done) * value
-                    tally.add(term.name, float(value.detach()), elements)
+                loss = total(recipe.terms, world.whole(answer, count), done, tally)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 world.sum_gradients(learning)
@@ -120,11 +119,26 @@ def train(settings: TrainSettings, recipe: Recipe, world: World = ALONE) -> Path
             if not world.first:
                 continue
             progress = finish_epoch(settings, average.student, folder, progress, tally, fit_s)
-            draw(settings.out / "sheets" / f"{epoch:03d}.png", average.student, shown)
+            sheet = settings.out / "sheets" / f"{epoch:03d}.png"
+            draw(sheet, average.student, shown)
+            if board is not None:
+                board.note(epoch, last_line(settings.out / METRICS), sheet)
             # Last: an epoch is done once everything about it is on disk.
             save_run(settings.out / LAST, parts, progress, what_it_computes(settings))
             bar.set_postfix(epoch=epoch, best=f"{progress.best_delta1:.4f}")
     return settings.out / BEST
+
+
+def total(
+    terms: Sequence[Term], answer: tuple[Prediction, Batch], done: float, tally: Tally
+) -> Tensor:
+    """The weighted sum of what the terms say about an answer."""
+    loss = torch.zeros(())
+    for term in terms:
+        value, elements = term(*answer)
+        loss = loss + term.weight(done) * value
+        tally.add(term.name, float(value.detach()), elements)
+    return loss
 
 
 def progress_bar(done: int, in_all: int, world: World) -> "tqdm[NoReturn]":
@@ -215,6 +229,12 @@ def draw(path: Path, student: Student, shown: Sequence[Sample]) -> None:
     scored = scored_student(student)
     scoring = least_fitted(scored)
     write_contact_sheet(path, [Row(s, answered(scored, s, scoring)[0]) for s in shown])
+
+
+def last_line(path: Path) -> Mapping[str, object]:
+    """The figures of the newest epoch."""
+    figures: Mapping[str, object] = json.loads(path.read_text().splitlines()[-1])
+    return figures
 
 
 def refuse_nonfinite(norm: float, epoch: int, tally: Tally) -> None:

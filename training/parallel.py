@@ -63,9 +63,8 @@ class World:
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
-        for gradient, part in zip(
-            gradients, flat.split([g.numel() for g in gradients]), strict=True
-        ):
+        ends = np.cumsum([gradient.numel() for gradient in gradients]).tolist()
+        for gradient, part in zip(gradients, flat.tensor_split(ends[:-1]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def draw_apart(self, seed: int, epoch: int) -> None:

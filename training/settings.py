@@ -5,9 +5,9 @@ last week must not decide a number. Knows what each setting means, not what is d
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     CliPositionalArg,
@@ -20,7 +20,7 @@ from fathom.errors import Code, FathomError
 from training.data.forms import FORMS
 from training.data.reader import ALL
 from training.evaluation import PROTOCOLS
-from training.recipes import RECIPES
+from training.recipes import RECIPES, compose
 from training.students.spec import ClassCount, DecoderName, EncoderName, HeadName, StudentSpec
 from training.teachers.choice import TEACHERS
 
@@ -56,7 +56,9 @@ class TrainSettings(FlagSettings):
     python -m training --recipe supervised --data nyuv2 --encoder-weights mnv2.safetensors --out run
     """
 
-    recipe: str = Field("supervised", description=f"one of: {', '.join(RECIPES)}")
+    recipe: str = Field(
+        "supervised", description=f"one of: {', '.join(RECIPES)}; or several, as in a+b"
+    )
     data: Path = Field(description="NYU folder, see training/data/nyu.py for its form")
     encoder_weights: Path | None = Field(
         None, description="safetensors with torchvision's keys of --encoder; none: random weights"
@@ -68,8 +70,17 @@ class TrainSettings(FlagSettings):
     head: HeadName = Field(
         "metric", description="metres, metres over bins, or inverse depth up to scale and shift"
     )
-    classes: ClassCount = Field(
+    classes: Annotated[ClassCount, BeforeValidator(int)] = Field(
         0, description="13: a segmentation head too, for a term that needs it"
+    )
+    attention: int = Field(
+        0, ge=0, description="stripes in which an encoder's channels attend to each other; 0: not"
+    )
+    detail: bool = Field(
+        default=False, description="a base from half the picture, detail from all of it"
+    )
+    metric_scale: bool = Field(
+        default=True, description="depth is metres; off: up to one factor, and so it is scored"
     )
     out: Path = Field(description="folder for checkpoints, metrics and contact sheets")
     resume: bool = Field(default=False, description="go on from OUT/last.safetensors")
@@ -85,16 +96,43 @@ class TrainSettings(FlagSettings):
         None,
         description="folder for its answers, which runs may share; none: OUT/taught",
     )
+    own_teacher: Path | None = Field(
+        None, description="checkpoint of ours, asked about patches beside --teacher"
+    )
+    sequence: Path | None = Field(
+        None, description="video or frames in order, for recipes that learn from motion"
+    )
+    hfov_deg: float | None = Field(
+        None, gt=0, lt=180, description="its camera's horizontal field of view; none: as it says"
+    )
+    frames_apart: int = Field(1, ge=1, description="frames to either neighbour; more if it is slow")
     unlabelled: Path | None = Field(
         None, description="folder of pictures without depth for the teacher, taken as 4:3"
+    )
+    unlabelled_scale: Literal["free", "teacher"] = Field(
+        "free", description="take shape alone from the teacher there, or its metres too"
+    )
+    auxiliary: Path | None = Field(
+        None, description="another data set of any known form, whose depth is used too"
+    )
+    labelled: bool = Field(
+        default=True, description="fit on FIT_PART; off: on unlabelled pictures alone"
+    )
+    feature_teacher: Path | None = Field(
+        None, description="checkpoint of ours whose decoder and its maps spatial-kd takes over"
     )
     lambda_kd: float | None = Field(
         None, ge=0, le=1, description="share of the loss towards the teacher; none: no teacher"
     )
     unlabelled_per_labelled: float | None = Field(
-        None, gt=0, description="unlabelled pictures for each labelled one, beside the batch"
+        None,
+        gt=0,
+        description="unlabelled or auxiliary pictures for each labelled one, beside the batch",
     )
     epochs: int = Field(60, ge=1, description="times every picture is seen")
+    schedule: Literal["one-cycle", "poly"] | None = Field(
+        None, description="of the rates; none: the recipe's own"
+    )
     batch_size: int = Field(8, ge=2, description="pictures a step; BatchNorm needs two")
     encoder_lr: float = Field(3e-4, gt=0, description="peak rate of pretrained layers")
     decoder_lr: float = Field(1e-3, gt=0, description="peak rate of fresh layers")
@@ -103,14 +141,18 @@ class TrainSettings(FlagSettings):
     ema_decay: float = Field(0.998, ge=0, lt=1, description="share of the average kept a step")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of coarsest decoder channels")
     precision: Literal["bf16", "f32"] = Field("bf16", description="of the forward pass")
+    tensorboard: bool = Field(
+        default=False,
+        description="write OUT/board too; needs pip install 'fathom-depth[tensorboard]'",
+    )
     threads: int = Field(2, ge=1, description="torch threads; more than cores only hurts")
     seed: int = Field(0, ge=0, description="decides weights, order and augmentation")
 
     @field_validator("recipe")
     @classmethod
     def _known_recipe(cls, name: str) -> str:
-        if name not in RECIPES:
-            raise ValueError(f"one of {', '.join(RECIPES)}")
+        if not set(name.split("+")) <= RECIPES.keys():
+            raise ValueError(f"one of {', '.join(RECIPES)}, or several joined by +")
         return name
 
     @property
@@ -122,13 +164,16 @@ class TrainSettings(FlagSettings):
             decoder=self.decoder,
             head=self.head,
             classes=self.classes,
+            attention=self.attention,
+            detail=self.detail,
+            metric_scale=self.metric_scale,
         )
         # A network that sees pictures at half size gets twice as large ones: it is to see the same.
         return spec.enlarged(2) if self.decoder == "reference-002" else spec
 
     def with_preset(self) -> Self:
         """These settings, with the recipe's own wherever nothing was said."""
-        preset = RECIPES[self.recipe].preset
+        preset = compose(self.recipe).preset
         unsaid = {key: value for key, value in preset.items() if key not in self.model_fields_set}
         return self.model_copy(update=unsaid)
 
@@ -215,8 +260,10 @@ def parse(kind: type[Settings], argv: Sequence[str]) -> Settings:
             SystemExit for --help
     """
     known: list[str] = [f"--{name.replace('_', '-')}" for name in kind.model_fields]
+    switches = [name for name, field in kind.model_fields.items() if field.annotation is bool]
+    off: list[str] = [f"--no-{name.replace('_', '-')}" for name in switches]
     for flag in (word.split("=")[0] for word in argv if word.startswith("--")):
-        if flag not in (*known, "--no-resume", "--help"):
+        if flag not in (*known, *off, "--help"):
             near = difflib.get_close_matches(flag, known, 1, 0.5)
             raise FathomError(
                 Code.BAD_SETTING,

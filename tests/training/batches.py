@@ -15,6 +15,7 @@ def batch_of(
     taught: Tensor | None = None,
     labels: Tensor | None = None,
     teacher_features: tuple[Tensor, ...] | None = None,
+    replaced: Tensor | None = None,
 ) -> Batch:
     """Black frames with this truth, valid everywhere unless said otherwise."""
     return Batch(
@@ -24,6 +25,7 @@ def batch_of(
         labels=labels,
         taught=taught,
         teacher_features=teacher_features,
+        replaced=replaced,
     )
 
 

@@ -1,6 +1,7 @@
 """A whole run with a teacher and unlabelled pictures, on tiny rooms, from the command."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import torch
 from fathom.errors import FathomError
 from tests.training.fake_teacher import write_onnx
 from training.__main__ import main
+from training.asking import Asked
 from training.checkpoint import SETTINGS_KEY
 from training.data.loader import Loader
 from training.data.nyu import CONTENT, NyuFolder
-from training.feed import attach, feed
+from training.feed import feed
 from training.loop import BEST, LAST, METRICS
+from training.prepare import recipe_of
 from training.recipes import RECIPES
 from training.schedules import Constant
 from training.settings import TrainSettings, parse
@@ -26,6 +29,7 @@ from training.students.student import Student
 from training.teachers.cache import TargetCache
 from training.teachers.own import OwnStudent
 from training.terms.consistency import SemanticConsistency
+from training.terms.parts import Taught
 
 PARTS = ("truth", "teacher", "unlabelled")
 
@@ -86,7 +90,7 @@ def test_supervised_becomes_taught_by_lambda_alone(
     tiny_nyu: Path, teacher: Path, tmp_path: Path
 ) -> None:
     """Without unlabelled pictures there is no term for them, which would otherwise be an error."""
-    recipe = RECIPES["supervised"].taught(0.5, unlabelled=False)
+    recipe = RECIPES["supervised"].taught(Taught(lambda_kd=0.5, unlabelled=False))
     assert [term.name for term in recipe.terms] == [
         f"{base}_{part}" for base in ("silog", "log_gradient") for part in PARTS[:2]
     ]
@@ -109,7 +113,7 @@ def test_unlabelled_pictures_have_no_class_where_classes_count(
     assert not recipe.needs("taught") and recipe.needs("labels")
     with pytest.raises(FathomError, match="they would teach nothing"):
         feed(settings, recipe, NyuFolder(tiny_nyu), StudentSpec())
-    recipe = recipe.taught(0.5, unlabelled=False)
+    recipe = recipe.taught(Taught(lambda_kd=0.5, unlabelled=False))
     batch = next(feed(settings, recipe, NyuFolder(tiny_nyu), StudentSpec()).epoch(0))
     assert batch.labels is not None and batch.labels.shape == (4, 256, 320)
     assert batch.labels[:2].any() and not batch.labels[2:].any()
@@ -120,12 +124,12 @@ def test_the_teacher_sees_the_whole_picture_and_metres_follow_its_camera(
 ) -> None:
     own = OwnStudent(teacher)
     sample = NyuFolder(tiny_nyu).read("0001")
-    taught = attach(TargetCache(own, tmp_path, shrink=1))(sample).taught
+    taught = Asked(taught=TargetCache(own, tmp_path, shrink=1))(sample).taught
     assert taught == pytest.approx(own(sample.image[None])[0], rel=2e-3)  # NYU's own camera
-    assert attach(None)(sample).taught is None
+    assert Asked()(sample).taught is None
     said = {"data": tiny_nyu, "out": tmp_path, "batch_size": 2, "teacher": "own"}
     settings = TrainSettings.model_validate({**said, "teacher_weights": teacher})
-    recipe = RECIPES["supervised"].taught(0.5, unlabelled=False)
+    recipe = RECIPES["supervised"].taught(Taught(lambda_kd=0.5, unlabelled=False))
     loader = feed(settings, recipe, NyuFolder(tiny_nyu), StudentSpec())
     assert isinstance(loader, Loader)
     cropped = own(sample.image[None])[0][CONTENT]
@@ -158,6 +162,80 @@ def test_a_teacher_without_use_and_use_without_a_teacher(
 def test_a_teacher_in_another_unit(tiny_nyu: Path, tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "m.onnx", as_bytes=True)
     said = {"data": tiny_nyu, "out": tmp_path, "teacher": "onnx-affine", "teacher_weights": path}
-    recipe = RECIPES["supervised"].taught(0.5, unlabelled=False)
+    recipe = RECIPES["supervised"].taught(Taught(lambda_kd=0.5, unlabelled=False))
     with pytest.raises(FathomError, match="got onnx-affine, which is affine"):
         feed(TrainSettings.model_validate(said), recipe, NyuFolder(tiny_nyu), StudentSpec())
+
+
+RUNS = {
+    "N_t_X": ("resnet34", "", ""),
+    "N_t_X_U_label": ("resnet34", "", "auxiliary"),
+    "N_s_X_no_KD": ("mobilenet-v2", "", ""),
+    "N_s_X_U_label_no_KD": ("mobilenet-v2", "", "auxiliary"),
+    "N_s_X": ("mobilenet-v2", "truth teacher", "teacher_weights"),
+    "N_s_U_unlabel": ("mobilenet-v2", "unlabelled", "teacher_weights unlabelled"),
+    "N_s_X_U_unlabel": (
+        "mobilenet-v2",
+        "truth teacher unlabelled",
+        "teacher_weights unlabelled",
+    ),
+    "N_s_X_U_label": ("mobilenet-v2", "truth teacher", "teacher_weights auxiliary"),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_of_the_published_matrix(
+    name: str, tiny_nyu: Path, teacher: Path, places: Path, tmp_path: Path
+) -> None:
+    """Its network, what its terms compare with, what it asks for, and that its batches have it."""
+    encoder, parts, requires = RUNS[name]
+    given = {"teacher_weights": teacher, "unlabelled": places, "auxiliary": tiny_nyu}
+    said = {"recipe": name, "data": tiny_nyu, "out": tmp_path, "batch_size": 2}
+    for left_out in requires.split():
+        others = {key: given[key] for key in requires.split() if key != left_out}
+        settings = TrainSettings.model_validate({**said, **others}).with_preset()
+        with pytest.raises(FathomError, match=f"--{left_out.replace('_', '-')}, which the recipe"):
+            recipe_of(settings)
+    asked = {key: given[key] for key in requires.split()}
+    settings = TrainSettings.model_validate({**said, **asked}).with_preset()
+    recipe = recipe_of(settings)
+    assert (settings.spec.encoder, settings.spec.decoder) == (encoder, "se5x5")
+    found = {term.name.split("_")[-1] for term in recipe.terms} & set(PARTS)
+    assert found == set(parts.split())
+    batch = next(feed(settings, recipe, NyuFolder(tiny_nyu), settings.spec).epoch(0))
+    measured = batch.valid.flatten(1).any(dim=1)
+    bare = 2 * ("unlabelled" in requires)
+    labelled = (2 if settings.labelled else 0) + 2 * ("auxiliary" in requires)
+    assert (int(measured.sum()), int((~measured).sum())) == (labelled, bare)
+    assert (batch.taught is not None) is bool(parts)
+
+
+def test_a_teacher_s_metres_count_on_pictures_of_like_scale(
+    tiny_nyu: Path, teacher: Path, places: Path, tmp_path: Path
+) -> None:
+    said = {"data": tiny_nyu, "out": tmp_path, "teacher_weights": teacher, "unlabelled": places}
+    for name, free in (("auxiliary-kd", True), ("N_s_U_unlabel", False)):
+        settings = TrainSettings.model_validate({**said, "recipe": name}).with_preset()
+        terms = [t for t in recipe_of(settings).terms if t.name.endswith("unlabelled")]
+        assert [term.scale_free for term in terms] == [free, free]  # type: ignore[attr-defined]
+
+
+def test_auxiliary_pictures_of_another_scale_are_told_of(
+    tiny_nyu: Path,
+    new_nyu: Callable[[], Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The same rooms ten times as large."""
+    street = new_nyu()
+    for path in (street / "train" / "depth").glob("*.png"):
+        cv2.imwrite(
+            str(path),
+            np.minimum(cv2.imread(str(path), -1).astype(int) * 10, 65535).astype(np.uint16),
+        )
+    said = {"data": tiny_nyu, "out": tmp_path, "batch_size": 2, "recipe": "N_t_X_U_label"}
+    for auxiliary, warned in ((tiny_nyu, False), (street, True)):
+        caplog.clear()
+        settings = TrainSettings.model_validate({**said, "auxiliary": auxiliary}).with_preset()
+        feed(settings, recipe_of(settings), NyuFolder(tiny_nyu), settings.spec)
+        assert ("other scenes" in caplog.text) is warned

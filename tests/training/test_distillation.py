@@ -16,9 +16,10 @@ from training.students.student import Prediction
 from training.terms.affine_kd import AffineKd
 from training.terms.fit import linear_fit
 from training.terms.log_kd import LogKd
-from training.terms.parts import OnPart, Part, kd_mix
+from training.terms.parts import OnPart, Part, Taught, kd_mix
 
 ONE = Constant(1.0)
+HALF = Taught(lambda_kd=0.5, unlabelled=False)
 NAN = float("nan")
 
 
@@ -35,7 +36,7 @@ class L1:
 
 def total(lambda_kd: float, depth_m: torch.Tensor, batch: Batch, *, scale_free: bool) -> float:
     sum_ = 0.0
-    for term in kd_mix([L1()], lambda_kd):
+    for term in kd_mix([L1()], Taught(lambda_kd=lambda_kd)):
         if not scale_free and term.name == "l1_unlabelled":
             term = OnPart(L1(), Part.UNLABELLED, ONE)
         sum_ += term.weight(0.5) * float(term(Prediction(depth_m), batch).value)
@@ -85,7 +86,7 @@ def test_a_scale_free_term_does_not_pull_at_scale() -> None:
 def test_the_teacher_is_not_moved() -> None:
     taught = plane(3).requires_grad_()
     batch = batch_of(plane(4), taught=taught)
-    for term in (*kd_mix([SiLog(weight=ONE)], 0.5, unlabelled=False), LogKd(weight=ONE)):
+    for term in (*kd_mix([SiLog(weight=ONE)], HALF), LogKd(weight=ONE)):
         gradient_of(term, torch.rand(1, 4, 6) + 1, batch)
     assert taught.grad is None
 
@@ -100,7 +101,7 @@ def test_where_the_teacher_says_nothing_nothing_is_asked() -> None:
 
 
 def test_a_mix_of_real_terms_has_every_part() -> None:
-    mixed = kd_mix((SiLog(weight=ONE), LogGradient(weight=Constant(1.5))), 0.25)
+    mixed = kd_mix((SiLog(weight=ONE), LogGradient(weight=Constant(1.5))), Taught(lambda_kd=0.25))
     weights = {term.name: term.weight(0) for term in mixed}
     assert weights == {
         "silog_truth": 0.75,

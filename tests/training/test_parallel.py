@@ -51,6 +51,7 @@ def test_statistics_are_shared_without_a_change_of_keys() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # processes, on a busy machine
 def test_two_processes_do_what_one_does(tiny_nyu: Path, tmp_path: Path) -> None:
     """Batches of three, so that the shares are not even equal."""
     module = ["-m", "training", *RECIPE, *EXACT, *SMALL, "--data", str(tiny_nyu), "--out"]

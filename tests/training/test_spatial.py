@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tests.training.batches import batch_of, plane
 from training.schedules import Constant
 from training.students.student import Prediction
 from training.terms.replace_block import (
     ReplaceBlock,
+    ReplaceDrop,
     block_mask,
     replace,
     share_schedule,
@@ -77,22 +78,39 @@ def test_only_the_student_is_moved() -> None:
 # --- ReplaceBlock ---
 
 
+def dropped(*apart: Tensor) -> tuple[float, int]:
+    """The term's value and elements, from (sites, 2) of each picture."""
+    batch = batch_of(plane(1, count=len(apart)), replaced=torch.stack(apart))
+    value, elements = ReplaceDrop(weight=Constant(1.0))(Prediction(batch.depth_m), batch)
+    return float(value.detach()), elements
+
+
 def test_what_is_replaced_by_hand() -> None:
     student = torch.tensor([1.0, -1.0]).view(1, 1, 1, 2).requires_grad_()
     teacher = torch.tensor([5.0, 7.0]).view(1, 1, 1, 2)
-    features, drop = replace(student, teacher, torch.ones(1, 1, 2))
+    features, apart = replace(student, teacher, torch.ones(1, 1, 2))
     assert features.flatten().tolist() == [5, -1]
-    assert drop.item() == 6 and 0.2 * drop.item() == pytest.approx(1.2)
+    assert apart.tolist() == [[12, 2]]
+    drop, elements = dropped(apart)
+    assert (drop, elements) == (6, 2) and 0.2 * drop == pytest.approx(1.2)
     features.sum().backward()  # type: ignore[no-untyped-call]
     assert student.grad is not None and student.grad.flatten().tolist() == [0, 1]
     assert student.flatten().tolist() == [1, -1]
 
 
+def test_sites_are_summed_each_over_its_own_blocks() -> None:
+    """Two pictures, three sites, one of which replaced nothing: 8 / 4 + 6 / 2."""
+    one = torch.tensor([[6.0, 3.0], [6.0, 2.0], [0.0, 0.0]])
+    other = torch.tensor([[2.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    assert dropped(one, other) == (5, 6)
+    assert dropped(torch.zeros(3, 2)) == (0, 0)
+
+
 def test_a_tiny_student_value_is_replaced_all_the_same() -> None:
-    features, drop = replace(
+    features, apart = replace(
         torch.full((1, 1, 1, 1), 1e-30), torch.full((1, 1, 1, 1), 5.0), torch.ones(1, 1, 1)
     )
-    assert float(features) == 5 and drop.isfinite()
+    assert float(features) == 5 and apart.isfinite().all()
 
 
 def test_the_distilled_map_is_not_the_replaced_one() -> None:
@@ -108,10 +126,10 @@ def test_the_distilled_map_is_not_the_replaced_one() -> None:
 def test_nothing_is_replaced_at_share_0_or_in_eval_mode() -> None:
     student, teacher = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8)
     site = ReplaceBlock(7)
-    features, drop = site(student, teacher)
-    assert torch.equal(features, student) and float(drop) == 0
+    features, apart = site(student, teacher)
+    assert torch.equal(features, student) and not apart.any()
     site.share = 49.0
-    assert float(site(student, teacher).drop_loss) > 0
+    assert site(student, teacher).apart.all()
     assert torch.equal(site.eval()(student, teacher).features, student)
 
 
@@ -145,31 +163,3 @@ def test_the_share_grows_until_25_epochs_before_the_end() -> None:
 @pytest.mark.parametrize("epochs", [1, 10, 25, 26])
 def test_short_runs_have_a_schedule_too(epochs: int) -> None:
     assert 0 <= share_schedule(epochs)(0) <= share_schedule(epochs)(1) == pytest.approx(0.2)
-
-
-def test_a_frozen_decoder_stays_as_it_is() -> None:
-    """Three steps of a student through a teacher's decoder move the student only."""
-    torch.manual_seed(0)
-    encoder = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    teacher = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
-    decoder = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)).eval()
-    for frozen in (teacher, decoder):
-        frozen.requires_grad_(requires_grad=False)
-    fixed = [value.clone() for m in (teacher, decoder) for value in m.state_dict().values()]
-    began = [value.clone() for value in encoder.parameters()]
-    optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)
-    site = ReplaceBlock(2)
-    site.share = 0.2
-    for _ in range(3):
-        frames = torch.rand(2, 3, 8, 8)
-        known = decoder(teacher(frames))
-        own = decoder(encoder(frames))
-        loss = (own - known).square().mean() + site(own, known).drop_loss
-        optimizer.zero_grad()
-        loss.backward()
-        assert all(p.grad is not None and p.grad.any() for p in encoder[1].parameters())
-        optimizer.step()
-    after = [value for m in (teacher, decoder) for value in m.state_dict().values()]
-    assert all(torch.equal(a, b) for a, b in zip(fixed, after, strict=True))
-    assert all(parameter.grad is None for parameter in decoder.parameters())
-    assert not any(torch.equal(a, b) for a, b in zip(began, encoder.parameters(), strict=True))

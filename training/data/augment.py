@@ -78,28 +78,33 @@ class Warp:
 
 def augment(sample: Sample, policy: Policy, network_size: Size, rng: np.random.Generator) -> Sample:
     """A random view of `sample`, in the network input; all randomness comes from `rng`."""
-    window = WINDOWS[rng.choice(len(WINDOWS), p=WINDOW_SHARES)]
+    rows, cols = WINDOWS[rng.choice(len(WINDOWS), p=WINDOW_SHARES)]
+    times = max(1, network_size[0] // WINDOWS[0][0])  # a network may take the same view larger
+    window = (times * rows, times * cols)
     framed = rng.random() < policy.framed
     warp, zoom = random_warp(sample.depth_m.shape, window, policy, framed=framed, rng=rng)
     box = Letterbox(window, network_size)
     image = recolour(warp.image(sample.image), policy, rng)
     inside = warp.mask(sample.valid.view(np.uint8))
-    taught = None if sample.taught is None else warp.taught(sample.taught)
+    told = [None if each is None else warp.taught(each) for each in (sample.taught, sample.refined)]
     if framed:
         seen = warp.mask(np.ones(sample.valid.shape, np.uint8)).astype(np.bool_)
         seen &= inner(window, policy.frame, rng)
         image[~seen] = frame_colour(rng)
         inside[~seen] = 0
-        if taught is not None:
-            taught[~seen] = np.nan
+        for each in told:
+            if each is not None:
+                each[~seen] = np.nan
     valid = _place(inside, box).astype(np.bool_)
     depth_m = _place(warp.depth(sample.depth_m), box)
+    taught, refined = (None if each is None else _place(each, box, np.nan) for each in told)
     return Sample(
         image=box.embed(image),
         depth_m=np.where(valid, depth_m, np.float32(0)),
         valid=valid,
         labels=None if sample.labels is None else _place(warp.mask(sample.labels), box),
-        taught=None if taught is None else _place(taught, box, np.nan),
+        taught=taught,
+        refined=refined,
         focal_px=sample.focal_px * zoom,
         scene=sample.scene,
     )

@@ -4,8 +4,9 @@ Knows no folder form: it is handed samples. No worker processes either: on two c
 costs a tenth of the training step it would hide behind, and it would hide on the same cores.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -15,11 +16,16 @@ from training.data.augment import Policy, augment
 from training.data.sample import Batch, Sample, collate
 
 
+class Samples(Protocol):
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> Sample: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loader:
-    """Endless epochs of augmented batches over samples kept decoded."""
+    """Endless epochs of augmented batches over samples, often kept decoded."""
 
-    samples: Sequence[Sample]
+    samples: Samples
     network_size: Size
     focal_px: float
     batch_size: int

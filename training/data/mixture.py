@@ -5,18 +5,12 @@ Like the labelled ones, which they are and how they look follows from (seed, epo
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from training.data.augment import augment
-from training.data.loader import Loader
+from training.data.loader import Loader, Samples
 from training.data.sample import Batch, Sample, collate
-
-
-class Samples(Protocol):
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int) -> Sample: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

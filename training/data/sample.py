@@ -26,6 +26,7 @@ class Sample:
     labels    (H, W) uint8 class ids, 0 unlabelled; None if the data set has none or none were asked
     taught    (H, W) float32, what a teacher says in its own unit, NaN where nothing; metres are
               those of the camera, as depth_m; None without a teacher
+    refined   (H, W) float32 metres of that camera, refined from patches; NaN where none lies
     focal_px  focal length of that camera in pixels of this picture
     scene     name of the place; no scene is in two splits
     """
@@ -35,6 +36,7 @@ class Sample:
     valid: NDArray[np.bool_]
     labels: NDArray[np.uint8] | None = None
     taught: F32 | None = None
+    refined: F32 | None = None
     focal_px: float
     scene: str
 
@@ -49,7 +51,14 @@ class Batch:
     labels   (N, H, W) uint8 or None
     taught   (N, H, W) float32 in the teacher's unit, scaled as depth is (which only metres can
              tell: other units have no scale), NaN where it says nothing; or None
+    refined  (N, H, W) float32, metres of the canonical camera, NaN where no patch lies; or None
     teacher_features  a teacher's decoder maps for these frames, coarse to fine; or None
+    replaced (N, sites, 2) float32, of the student's values that became the teacher's: how far they
+             were off in sum, and their number; or None
+    neighbours  (N, 2, H, W, 3) uint8 RGB, the frames before and after in the same video; or None
+    camera   (N, 4) float32: fx, fy, cx, cy in pixels of these frames; only beside neighbours
+    motion   (N, 2, 6) what a pose network says of (before, frame) and (frame, after), filled in
+             by it; or None
     """
 
     frames: Tensor
@@ -57,7 +66,12 @@ class Batch:
     valid: Tensor
     labels: Tensor | None = None
     taught: Tensor | None = None
+    refined: Tensor | None = None
     teacher_features: tuple[Tensor, ...] | None = None
+    replaced: Tensor | None = None
+    neighbours: Tensor | None = None
+    camera: Tensor | None = None
+    motion: Tensor | None = None
 
 
 def collate(samples: Sequence[Sample], focal_px: float) -> Batch:
@@ -66,10 +80,12 @@ def collate(samples: Sequence[Sample], focal_px: float) -> Batch:
     factors = [np.float32(focal_px / sample.focal_px) for sample in samples]
     both = list(zip(samples, factors, strict=True))
     taught = [sample.taught * factor for sample, factor in both if sample.taught is not None]
+    refined = [sample.refined * factor for sample, factor in both if sample.refined is not None]
     return Batch(
         frames=torch.from_numpy(np.stack([sample.image for sample in samples])),
         depth_m=torch.from_numpy(np.stack([sample.depth_m * factor for sample, factor in both])),
         valid=torch.from_numpy(np.stack([sample.valid for sample in samples])),
         labels=torch.from_numpy(np.stack(labels)) if len(labels) == len(samples) else None,
         taught=torch.from_numpy(np.stack(taught)) if len(taught) == len(samples) else None,
+        refined=torch.from_numpy(np.stack(refined)) if len(refined) == len(samples) else None,
     )

@@ -7,11 +7,12 @@ from typing import Protocol
 
 from torch import nn
 
+from fathom.errors import Code, FathomError
 from training.data.sample import Batch
 from training.losses import Term
 from training.schedules import Schedule
 from training.students.student import Prediction, Student
-from training.terms.parts import kd_mix
+from training.terms.parts import Taught, kd_mix
 
 
 class Told(Protocol):
@@ -20,7 +21,7 @@ class Told(Protocol):
     @property
     def epochs(self) -> int: ...
     @property
-    def teacher_weights(self) -> Path | None: ...
+    def feature_teacher(self) -> Path | None: ...
 
 
 class Companion(Protocol):
@@ -62,6 +63,7 @@ class Recipe:
     learning_rate  factor on the peak rates of encoder and decoder, as training goes from 0 to 1
     preset         settings this recipe was tuned with, by field name; a flag goes before them
     companion      made once a run, from settings and the fresh student, which it may freeze in part
+    requires       settings without which it cannot run, by field name
     """
 
     name: str
@@ -69,11 +71,33 @@ class Recipe:
     learning_rate: Schedule
     preset: Mapping[str, int | float | str | bool]
     companion: Callable[[Told, Student], Companion] = Alone
+    requires: tuple[str, ...] = ()
 
-    def taught(self, lambda_kd: float, *, unlabelled: bool) -> "Recipe":
-        """The same terms, lambda of them towards the teacher; and all of them, up to scale,
-        towards it on unlabelled pictures, if there are such."""
-        return replace(self, terms=kd_mix(self.terms, lambda_kd, unlabelled=unlabelled))
+    def taught(self, how: Taught) -> "Recipe":
+        """The same terms, a share of them towards a teacher; on unlabelled pictures all of them."""
+        return replace(self, terms=kd_mix(self.terms, how))
+
+    def joined(self, other: "Recipe") -> "Recipe":
+        """Both recipes' terms; where they differ otherwise, this one's word counts.
+
+        raises  BAD_SETTING if each has a companion
+        """
+        if self.companion is not Alone and other.companion is not Alone:
+            raise FathomError(
+                Code.BAD_SETTING,
+                expected="at most one recipe that trains something beside the student",
+                got=f"{self.name}+{other.name}",
+                repair="train with one of them, then take the result as a teacher for the other",
+            )
+        known = {term.name for term in self.terms}
+        return replace(
+            self,
+            name=f"{self.name}+{other.name}",
+            terms=(*self.terms, *(term for term in other.terms if term.name not in known)),
+            preset={**other.preset, **self.preset},
+            companion=other.companion if self.companion is Alone else self.companion,
+            requires=(*self.requires, *other.requires),
+        )
 
     def needs(self, part: str) -> bool:
         """Whether some term needs an optional part of the batch."""

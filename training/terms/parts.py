@@ -61,17 +61,37 @@ class OnPart:
         return TermValue(value * (int(chosen.sum()) / len(chosen)), elements)
 
 
-def kd_mix(base: Sequence[Term], lambda_kd: float, *, unlabelled: bool = True) -> tuple[Term, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taught:
+    """How much a teacher counts, and where.
+
+    lambda_kd   its share of the loss on labelled pictures
+    labelled    whether such pictures come at all; a term that never has any would be an error
+    unlabelled  likewise
+    scale_free  of unlabelled pictures, whose camera may be unknown, take shape alone
+    """
+
+    lambda_kd: float
+    labelled: bool = True
+    unlabelled: bool = True
+    scale_free: bool = True
+
+
+def kd_mix(base: Sequence[Term], how: Taught) -> tuple[Term, ...]:
     """The terms of lambda L(s, t) + (1 - lambda) L(s, g), and of L(s, t) where there is no truth.
 
-    unlabelled  whether such pictures come at all; a term that never has any would be an error
+    Only those that compare depth with truth are mixed, which are those that need nothing else.
     """
     mixed: list[Term] = []
     for term in base:
-        mixed.append(OnPart(term, Part.TRUTH, Scaled(term.weight, 1 - lambda_kd)))
-        mixed.append(OnPart(term, Part.TEACHER, Scaled(term.weight, lambda_kd)))
-        if unlabelled:
-            mixed.append(OnPart(term, Part.UNLABELLED, term.weight, scale_free=True))
+        if term.needs:
+            mixed.append(term)
+            continue
+        if how.labelled:
+            mixed.append(OnPart(term, Part.TRUTH, Scaled(term.weight, 1 - how.lambda_kd)))
+            mixed.append(OnPart(term, Part.TEACHER, Scaled(term.weight, how.lambda_kd)))
+        if how.unlabelled:
+            mixed.append(OnPart(term, Part.UNLABELLED, term.weight, scale_free=how.scale_free))
     return tuple(mixed)
 
 
@@ -83,6 +103,7 @@ def select(batch: Batch, chosen: Tensor) -> Batch:
         valid=batch.valid[chosen],
         labels=None if batch.labels is None else batch.labels[chosen],
         taught=None if batch.taught is None else batch.taught[chosen],
+        refined=None if batch.refined is None else batch.refined[chosen],
     )
 
 

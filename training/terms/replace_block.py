@@ -5,13 +5,17 @@ Song & Kim, JVCIR 85 (2022) 103523, section 3.3, with the block mask of DropBloc
 a loss on the replaced one would compare the teacher with itself.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.schedules import Ramp
+from training.data.sample import Batch
+from training.losses import TermValue, required
+from training.schedules import Ramp, Schedule
+from training.students.student import Prediction
 
 # Of the paper: share at the end, and the epochs after the ramp; block sizes, coarse to fine.
 SHARE, FLAT_EPOCHS = 0.2, 25
@@ -33,10 +37,13 @@ def block_mask(seeds: Tensor, block: int) -> Tensor:
 
 
 class Replaced(NamedTuple):
-    """The map for the next layer, and how far the student was off where it was replaced."""
+    """The map for the next layer, and how far the student was off where it was replaced.
+
+    apart  (N, 2) float32: sum of |student - teacher| inside the blocks, and of how many values
+    """
 
     features: Tensor
-    drop_loss: Tensor
+    apart: Tensor
 
 
 class ReplaceBlock(nn.Module):
@@ -62,5 +69,22 @@ def replace(student: Tensor, teacher: Tensor, mask: Tensor) -> Replaced:
     inside = mask[:, None].bool().expand_as(student)
     features = torch.where(inside & (student > 0), teacher, student)
     # Of every element in a block, replaced or not, and of values before they were replaced.
-    apart = torch.where(inside, (student - teacher).abs(), 0)
-    return Replaced(features, apart.sum() / inside.sum().clamp(min=1))
+    off = torch.where(inside, (student.float() - teacher.float()).abs(), 0)
+    return Replaced(features, torch.stack([off.flatten(1).sum(1), inside.flatten(1).sum(1)], 1))
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceDrop:
+    """Mean |student - teacher| over the values in replaced blocks of a site, summed over sites.
+
+    Published with weight 0.2. There are as many summands as sites; the published code has two more
+    that are 0 always.
+    """
+
+    weight: Schedule
+    name: ClassVar[str] = "replace_drop"
+    needs: ClassVar[frozenset[str]] = frozenset({"replaced"})
+
+    def __call__(self, prediction: Prediction, batch: Batch) -> TermValue:  # noqa: ARG002
+        off, count = required(batch.replaced, "replaced blocks", self.name).sum(0).unbind(1)
+        return TermValue((off / count.clamp(min=1)).sum(), int(count.sum()))
