@@ -326,6 +326,7 @@ $("hfov").addEventListener("change", measure);
 for (const radio of document.querySelectorAll("[name=mode]")) {
   radio.addEventListener("change", () => {
     view.setMode(radio.value, legend.range);
+    $("depth-name").textContent = radio.value === "classes" ? "Classes" : "Depth";
     $("opacity-field").hidden = radio.value === "side";
   });
 }
