@@ -1,5 +1,7 @@
 """Refined targets from patches (T14), the modules of system 001 (T15) and 000 (T16)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from training.schedules import Constant
 from training.students.attention import BlockAttention, attend, stripe_weights
 from training.students.diffusion import Diffusion, diffuse
 from training.students.student import Prediction
+from training.teachers.patched import Patched, disparity_of
+from training.teachers.teacher import Unit
 from training.terms.patch_kd import PatchKd
 from training.terms.patch_target import (
     SHARES,
@@ -115,16 +119,83 @@ def test_zeros_of_a_fitted_patch_are_covered() -> None:
 
 def test_patch_loss_is_zero_at_its_target_and_not_elsewhere() -> None:
     term = PatchKd(weight=Constant(1.0))
-    target = torch.from_numpy(disparity())[None]
-    taught = target.clone()
-    taught[:, 30:] = float("nan")
-    batch = batch_of(torch.ones(1, 48, 96), taught=taught)
-    at_target = term(Prediction(0.1 / target), batch)
+    target_m = torch.from_numpy(1 / disparity())[None]
+    refined = target_m.clone()
+    refined[:, 30:] = float("nan")
+    batch = replace(batch_of(torch.ones(1, 48, 96)), refined=refined)
+    at_target = term(Prediction(target_m), batch)
     assert float(at_target.value) == pytest.approx(0, abs=1e-6) and at_target.elements == 30 * 96
-    off = 0.1 / (target + 0.02)
-    assert float(term(Prediction(off), batch).value) > 2 * 0.8 * 0.02**2
+    # A tenth nearer everywhere: squares of a tenth of disparity over its mean, which is about 1.
+    off = target_m / 1.1
+    assert float(term(Prediction(off), batch).value) > 2 * 0.8 * 0.1**2
     pull = gradient_of(term, off, batch)
     assert pull[:, :29].any() and not pull[:, 32:].any()
+
+
+def test_patch_loss_acts_in_a_room_as_in_a_street() -> None:
+    """A loss of disparity itself would be a hundred times smaller ten times as far away."""
+    term, target_m = PatchKd(weight=Constant(1.0)), torch.from_numpy(1 / disparity())[None]
+    near, far = (
+        float(
+            term(
+                Prediction(scale * target_m * 1.1),
+                replace(batch_of(target_m), refined=scale * target_m),
+            ).value
+        )
+        for scale in (1.0, 10.0)
+    )
+    assert near == pytest.approx(far, rel=1e-4)
+
+
+def test_nothing_covered_is_no_element() -> None:
+    nowhere = torch.full((1, 48, 96), float("nan"))
+    batch = replace(batch_of(torch.ones(1, 48, 96)), refined=nowhere)
+    assert tuple(PatchKd(weight=Constant(1.0))(Prediction(torch.ones(1, 48, 96)), batch)) == (0, 0)
+
+
+class Says:
+    """A metric teacher that answers with grey as depth; counts its pictures."""
+
+    unit = Unit.METRIC
+
+    def __init__(self, factor: float) -> None:
+        self.factor, self.key, self.sizes = factor, f"says {factor}", []  # type: ignore[var-annotated]
+
+    def __call__(self, frames: RGB) -> F32:
+        self.sizes.extend(frame.shape[:2] for frame in frames)
+        return np.asarray(self.factor * (1 + frames[..., 0] / 255), np.float32)
+
+
+def test_the_refined_teacher_says_metres_where_patches_lie_and_nothing_elsewhere() -> None:
+    own, second = Says(1.0), Says(7.0)
+    teacher = Patched(own, second, GRID)
+    refined_m = teacher(split_picture()[None])[0]
+    known = np.isfinite(refined_m)
+    assert known[:, :30].any() and not known[:, 60:].any()
+    # Both say the same but for scale, which the fit takes away: nothing new, nothing changed.
+    assert refined_m[known] == pytest.approx(own(split_picture()[None])[0][known], rel=0.1)
+    assert {(48, 96), (48, 48), (32, 32), (16, 16)} == set(own.sizes)
+    assert set(second.sizes) == {(32, 32)}
+
+
+def test_who_refines_decides_the_key() -> None:
+    keys = {
+        Patched(Says(own), Says(second), grid).key
+        for own in (1.0, 2.0)
+        for second in (1.0, 2.0)
+        for grid in (GRID, Grid())
+    }
+    assert len(keys) == 8
+
+
+def test_an_affine_teacher_says_disparity_already() -> None:
+    affine = Says(1.0)
+    affine.unit = Unit.AFFINE
+    picture = split_picture()
+    assert np.array_equal(disparity_of(affine)(picture), affine(picture[None])[0])
+    assert disparity_of(Says(1.0))(picture)[0, 0] == pytest.approx(
+        0.1 / affine(picture[None])[0, 0, 0]
+    )
 
 
 def test_ssim_of_equal_and_opposite_maps() -> None:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fathom.geometry import F32, RGB, Intrinsics, Letterbox, Size, focal_correction
+from training.students.spec import StudentSpec
 from training.students.student import Student
 from training.teachers.ensemble import between
 from training.teachers.teacher import Teacher, Unit, metres_of
@@ -79,8 +80,15 @@ def scored_student(student: Student) -> Letterboxed:
         network=network,
         network_size=student.network_size,
         focal_px=student.spec.focal_px,
-        unit=Unit.AFFINE if student.spec.head == "relative" else Unit.METRIC,
+        unit=unit_of(student.spec),
     )
+
+
+def unit_of(spec: StudentSpec) -> Unit:
+    """What the numbers of such a student mean."""
+    if spec.head == "relative":
+        return Unit.AFFINE
+    return Unit.METRIC if spec.metric_scale else Unit.RELATIVE
 
 
 @dataclass(frozen=True, slots=True)

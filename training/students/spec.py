@@ -33,6 +33,7 @@ class StudentSpec:
     classes              0: no segmentation head
     attention            stripes in which an encoder's channels attend to each other, at strides 4
                          to 32; 0: they do not
+    metric_scale         False: depth up to one unknown factor, as learned from motion alone
     detail               a base from the picture at half size, and what it lacks at full size
     raises               BAD_MODEL for a kind that is not known, or detail without what it needs
     """
@@ -50,6 +51,7 @@ class StudentSpec:
     classes: ClassCount = 0
     attention: int = 0
     detail: bool = False
+    metric_scale: bool = True
 
     def __post_init__(self) -> None:
         kinds = {
