@@ -25,6 +25,7 @@ from fathom.values import (
     Skipped,
     SkipReason,
 )
+from server.core.batcher import CostCurve
 from server.core.reorder import Reorder
 from server.core.scheduler import Scheduler, StreamTerms, Ticket, Verdict
 from server.core.smoothing import Smoother
@@ -75,6 +76,7 @@ class Dispatch:
         self._weights = weights
         self._streams: dict[int, _Stream] = {}
         self._changed = threading.Condition()
+        self._crew: object = None
         self._free_lanes = 0
         self._stopping = False
 
@@ -145,6 +147,12 @@ class Dispatch:
                 self._apply(self._scheduler.drain(SkipReason.SHUTDOWN))
             self._changed.notify()
 
+    def pass_over(self, stream: int, frame: Frame, reason: SkipReason) -> None:
+        """Take in a frame and skip it at once; raises BAD_SEQUENCE."""
+        self._receive(stream, frame.seq)
+        skipped = Skipped(seq=frame.seq, reason=reason)
+        self._settle(stream, skipped, self.clock() - frame.age_s)
+
     def refuse(self, stream: int, seq: int, error: FathomError) -> None:
         """Take in a frame that is wrong before it is looked at; raises BAD_SEQUENCE."""
         self._receive(stream, seq)
@@ -168,12 +176,22 @@ class Dispatch:
         for ticket in left:
             self._telemetry.settled(self.card.name, _abandoned(ticket.frame.seq))
 
-    def take(self) -> list[Ticket] | None:
-        """The next batch for a lane; waits for one. None: there will be none, end the lane."""
+    def employ(self, crew: object, card: Card, curve: CostCurve) -> None:
+        """Give every batch from the next one on to this crew's lanes; the last crew's go home."""
+        with self._changed:
+            self._crew, self.card = crew, card
+            self._scheduler.recost(curve)
+            self._changed.notify_all()
+
+    def take(self, crew: object = None) -> list[Ticket] | None:
+        """The next batch for a lane of this crew; waits for one.
+
+        returns  None when there will be none for it: end the lane
+        """
         with self._changed:
             self._free_lanes += 1
             try:
-                while not self._stopping:
+                while not self._stopping and crew is self._crew:
                     taken = self._scheduler.take(self._free_lanes, self.clock())
                     self._apply(taken.verdicts)
                     if taken.tickets:

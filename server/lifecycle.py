@@ -1,6 +1,7 @@
 """The server's life: settings, engines, warm-up, doors, ready, serving, and a clean end.
 
 settings -> models open, hashes checked, warm -> lanes start -> doors open -> ready
+SIGHUP: new versions of the models are taken up
 SIGTERM or Ctrl-C: not ready -> what waits is skipped, what runs is finished -> doors close -> 0
 """
 
@@ -18,6 +19,7 @@ from fathom.values import DepthEncoding, Description, ImageEncoding
 from server.doors.grpc import GrpcDoor
 from server.doors.http import build_app
 from server.doors.listen import HttpDoor
+from server.keeper import Keeper
 from server.models import Models, open_models
 from server.service import Service
 from server.settings import Settings
@@ -64,17 +66,19 @@ class Server:
     async def run(self, started_s: float) -> None:
         """Open the doors, serve until told to stop, close them."""
         settings = self._settings
+        keeper = Keeper(self._models, settings, self._telemetry)
         service = Service(
             models=self._models,
-            description=describe(settings, self._models),
+            offers=describe(settings, self._models),
             telemetry=self._telemetry,
             ready=lambda: self.ready,
             predict_timeout_s=settings.predict_timeout_s,
             slow_reader_s=settings.slow_reader_s,
+            reload=keeper.reload if settings.reload_by == "http" else None,
         )
         grpc_door = GrpcDoor(service, address=f"{settings.host}:{settings.grpc_port}")
         http_door = HttpDoor(build_app(service), host=settings.host, port=settings.http_port)
-        self._catch_signals()
+        self._catch_signals(keeper)
         for model in self._models:
             model.lanes.start()
         await grpc_door.start()
@@ -83,6 +87,7 @@ class Server:
         except FathomError:
             await grpc_door.stop(0)
             raise
+        keeper.start()
         watcher = asyncio.create_task(self._watch(grpc_door))
         self._serving = True
         await grpc_door.set_ready(self.ready)
@@ -92,6 +97,7 @@ class Server:
             time.monotonic() - started_s,
         )
         await self._stop.wait()
+        await asyncio.to_thread(keeper.stop)
         await self._shut_down(service, grpc_door, http_door)
         watcher.cancel()
 
@@ -103,16 +109,16 @@ class Server:
             model.dispatch.stop()
         service.end_streams(_stopping())
         await asyncio.gather(grpc_door.stop(_GRACE_S), http_door.stop(_GRACE_S))
-        # Last opened, first closed: each OpenVINO model gives the signal stack back that it found,
-        # and in any other order that is one which is gone. The next signal would be the last.
-        for model in reversed(list(self._models)):
-            if not await asyncio.to_thread(model.lanes.join, 1.0):
+        for model in self._models:
+            if await asyncio.to_thread(model.lanes.join, 1.0):
+                model.engine.close()
+            else:  # whatever closes an engine that hangs would hang as well
                 _log.error("lanes.stuck model=%s", model.card.name)
-            model.engine.close()
         _log.info("server.stopped")
 
-    def _catch_signals(self) -> None:
+    def _catch_signals(self, keeper: Keeper) -> None:
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, keeper.reload)
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, self._stop.set)
 

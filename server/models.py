@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 from fathom.card import CARD_FILE, Card, read_card, verify_files
 from fathom.errors import Code, FathomError
@@ -18,15 +16,40 @@ from server.settings import Settings
 from server.telemetry import Telemetry
 from server.warm_up import measure_costs
 
+# What a batch under way may take until it is done, before its engine is left behind.
+_HAND_OVER_S = 5.0
 
-@dataclass(frozen=True, slots=True, eq=False)
+
 class ServedModel:
-    """One model, ready to be asked."""
+    """One model, ready to be asked; its lanes, with engine and version, may be replaced."""
 
-    card: Card
-    engine: Engine
-    dispatch: Dispatch
-    lanes: Lanes
+    def __init__(self, dispatch: Dispatch, lanes: Lanes) -> None:
+        self.dispatch = dispatch
+        self.lanes = lanes
+        self._stands_in = False
+
+    @property
+    def healthy(self) -> bool:
+        return self.lanes.healthy and not self._stands_in
+
+    @property
+    def card(self) -> Card:
+        return self.lanes.card
+
+    @property
+    def engine(self) -> Engine:
+        return self.lanes.engine
+
+    def replace(self, lanes: Lanes, *, stands_in: bool = False) -> None:
+        """Let other lanes take every frame from the next one on; close the engine of the last.
+
+        stands_in  they only fail frames, until there is an engine again
+        """
+        lanes.start()
+        last, self.lanes, self._stands_in = self.lanes, lanes, stands_in
+        # An engine that hangs is left behind: whatever closes it would hang as well.
+        if not last.hangs and last.join(_HAND_OVER_S):
+            last.engine.close()
 
     @property
     def info(self) -> ModelInfo:
@@ -68,7 +91,7 @@ class Models:
 
     @property
     def healthy(self) -> bool:
-        return all(model.lanes.healthy for model in self)
+        return all(model.healthy for model in self)
 
 
 def open_models(settings: Settings, telemetry: Telemetry) -> Models:
@@ -76,41 +99,46 @@ def open_models(settings: Settings, telemetry: Telemetry) -> Models:
 
     raises  BAD_MODEL, UNKNOWN_MODEL, BAD_SETTING
     """
+    names = [null.CARD.name] if settings.engine == "null" else _model_names(settings)
+    served = []
+    for name in names:
+        card, engine = open_version(name, settings)
+        curve = measure_costs(engine, time.monotonic)
+        dispatch = Dispatch(
+            card,
+            settings.limits,
+            Scheduler(settings.bounds, curve),
+            telemetry,
+            weights=settings.weights,
+        )
+        served.append(ServedModel(dispatch, Lanes(engine, card, curve, dispatch, telemetry)))
+        telemetry.started(engine.spec)
+    return Models(served)
+
+
+def open_version(name: str, settings: Settings) -> tuple[Card, Engine]:
+    """The version of a model that the repository names now, verified, on its engine.
+
+    raises  BAD_MODEL, BAD_SETTING
+    """
     if settings.engine == "null":
-        engine = null.NullEngine(
+        return null.CARD, null.NullEngine(
             cost_s=settings.null_cost_ms / 1e3,
             frame_cost_s=settings.null_frame_cost_ms / 1e3,
             max_batch=settings.null_batch,
             lanes=settings.lanes or 1,
         )
-        return Models([_serve(null.CARD, engine, settings, telemetry)])
-    served = []
-    for folder in _model_folders(settings):
-        card = read_card(folder / CARD_FILE)
-        for _ in verify_files(card, folder):
-            pass  # raises at the first file that is not the one that was measured
-        served.append(_serve(card, open_engine(card, folder, settings), settings, telemetry))
-    return Models(served)
+    folder = settings.model_repository / name
+    card = read_card(folder / CARD_FILE)
+    for _ in verify_files(card, folder):
+        pass  # raises at the first file that is not the one that was measured
+    return card, open_engine(card, folder, settings)
 
 
-def _serve(card: Card, engine: Engine, settings: Settings, telemetry: Telemetry) -> ServedModel:
-    curve = measure_costs(engine, time.monotonic)
-    dispatch = Dispatch(
-        card,
-        settings.limits,
-        Scheduler(settings.bounds, curve),
-        telemetry,
-        weights=settings.weights,
-    )
-    lanes = Lanes(engine, curve, dispatch, telemetry)
-    telemetry.started(engine.spec)
-    return ServedModel(card, engine, dispatch, lanes)
-
-
-def _model_folders(settings: Settings) -> list[Path]:
+def _model_names(settings: Settings) -> list[str]:
     root = settings.model_repository
-    found = {path.parent.name: path.parent for path in sorted(root.glob(f"*/{CARD_FILE}"))}
-    wanted = [name for name in settings.models.split(",") if name] or list(found)
+    found = [path.parent.name for path in sorted(root.glob(f"*/{CARD_FILE}"))]
+    wanted = [name for name in settings.models.split(",") if name] or found
     if not wanted:
         raise FathomError(
             Code.BAD_MODEL,
@@ -126,4 +154,4 @@ def _model_folders(settings: Settings) -> list[Path]:
                 got=name,
                 repair="check --models and --model-repository",
             )
-    return [found[name] for name in wanted]
+    return wanted

@@ -69,7 +69,7 @@ class _Decoded:
     decode_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Decoded frames in one of a lane's buffers, and those that were broken."""
 

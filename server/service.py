@@ -24,6 +24,7 @@ from fathom.values import (
     Skipped,
     SkipReason,
 )
+from server.keeper import Reloaded
 from server.models import Models
 from server.streams import Stream
 from server.telemetry import Telemetry
@@ -33,22 +34,30 @@ from server.telemetry import Telemetry
 class Service:
     """One server, as its doors see it.
 
+    offers             what it says of itself; the models in it are those of the start
     ready              whether it can answer now
+    reload             takes up new versions of the models; None if nobody may ask for it here
     predict_timeout_s  longest wait for one picture where the caller names none
     slow_reader_s      a reader that takes nothing for so long is cut
     """
 
     models: Models
-    description: Description
+    offers: Description
     telemetry: Telemetry
     ready: Callable[[], bool]
     predict_timeout_s: float
     slow_reader_s: float
+    reload: Callable[[], list[Reloaded]] | None = None
     streams: set[Stream] = field(default_factory=set)
 
     @property
+    def description(self) -> Description:
+        """What the server offers now: versions change while it runs."""
+        return replace(self.offers, models=tuple(model.info for model in self.models))
+
+    @property
     def limits(self) -> Limits:
-        return self.description.limits
+        return self.offers.limits
 
     async def predict(
         self, frame: Frame, opening: OpenStream, *, client: str, timeout_s: float | None = None

@@ -71,6 +71,12 @@ class Settings(BaseSettings):
         description="batches computed at once, sharing the cores; 0 takes two",
     )
     threads: int = Field(0, ge=0, description="processor threads of the engine; 0 takes every core")
+    engine_timeout_s: float = Field(
+        10, gt=0, description="an engine that takes longer for one batch hangs, and is opened again"
+    )
+    reload_by: Literal["signal", "http"] = Field(
+        "signal", description="who may have new versions taken up: SIGHUP, or POST too"
+    )
     cache_folder: Path = Field(
         Path(".cache/engine"), description="where compiled models are kept; nothing else is written"
     )
@@ -87,6 +93,26 @@ class Settings(BaseSettings):
     max_waiting_mib_per_client: float = Field(256, gt=0, description="the same, of one address")
     window_mib: float = Field(4, gt=0, description="depth a slow reader may leave lying, a stream")
     slow_reader_s: float = Field(10, gt=0, description="a reader that takes nothing so long is cut")
+    slow_sender_s: float = Field(
+        10, gt=0, description="a request's headers take no longer, nor any gap within its body"
+    )
+    idle_stream_s: float = Field(60, gt=0, description="a stream that sends nothing so long ends")
+    max_frames_per_s_per_client: float = Field(0, ge=0, description="of one address; 0: no bound")
+    max_mib_per_s_per_client: float = Field(0, ge=0, description="the same, in pictures as sent")
+    max_connections_per_client: int = Field(256, gt=0, description="open ones to HTTP, an address")
+    tls_cert: str = Field("", description="PEM file of the certificate, for TLS on every door")
+    tls_key: str = Field("", description="PEM file of its key")
+    tls_client_ca: str = Field(
+        "", description="PEM file; only clients with a certificate that it signed get a connection"
+    )
+    token_file: str = Field("", description="file of bearer tokens, one a line; empty asks for none")
+    metrics_open: bool = Field(
+        default=False, description="whether /metrics answers without a token"
+    )
+    max_wrong_tokens: int = Field(60, gt=0, description="a minute, of one address; then 429")
+    allowed_origins: str = Field(
+        "", description="other sites whose pages may ask, by commas, such as https://a.example"
+    )
     stream_weights: str = Field(
         "", description="shares of the engine by stream name, such as front=3,yard=1; others have 1"
     )

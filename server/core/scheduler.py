@@ -240,6 +240,11 @@ class Scheduler:
             state.under_way -= 1
             self._give_turn(ticket.stream)
 
+    def recost(self, curve: CostCurve) -> None:
+        """Another engine takes over, which costs this."""
+        self._curve = curve
+        self._cost_s = curve.cost_s(1)
+
     def done(self, cost_s: float) -> None:
         """A batch took `cost_s` from take to answer: what the next one is expected to take."""
         self._cost_s += _COST_WEIGHT * (cost_s - self._cost_s)

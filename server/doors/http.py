@@ -116,6 +116,18 @@ def build_app(service: Service) -> FastAPI:
             }
         )
 
+    @app.post("/models/reload", summary="Take up new versions from the model repository")
+    async def reload_models() -> JSONResponse:
+        if service.reload is None:
+            raise FathomError(
+                Code.NOT_AVAILABLE,
+                expected="a server that lets versions be taken up over HTTP",
+                got="one that does not",
+                repair="send it SIGHUP, or start it with --reload-by http",
+            )
+        reloaded = await asyncio.to_thread(service.reload)
+        return JSONResponse({"models": [asdict(model) for model in reloaded]})
+
     @app.get("/healthz", summary="The process lives", response_class=PlainTextResponse)
     async def healthz() -> str:
         return "ok\n"

@@ -32,6 +32,7 @@ from server.core.batcher import CostCurve
 from server.core.scheduler import Bounds, Scheduler, Ticket
 from server.dispatch import Dispatch, Settled
 from server.engines.engine import EngineSpec, Outputs
+from server.keeper import Reloaded
 from server.lanes import Lanes
 from server.models import Models, ServedModel
 from server.service import Service
@@ -293,8 +294,7 @@ def serve_model(
     engine: ScriptedEngine, dispatch: Dispatch, telemetry: Telemetry, curve: CostCurve = NO_COST
 ) -> ServedModel:
     """A model whose lanes are not started yet."""
-    lanes = Lanes(engine, curve, dispatch, telemetry)
-    return ServedModel(dispatch.card, engine, dispatch, lanes)
+    return ServedModel(dispatch, Lanes(engine, dispatch.card, curve, dispatch, telemetry))
 
 
 def new_service(
@@ -303,10 +303,11 @@ def new_service(
     *,
     limits: Limits | None = None,
     ready: Callable[[], bool] = lambda: True,
+    reload: Callable[[], list[Reloaded]] | None = None,
 ) -> Service:
     return Service(
         models=models,
-        description=Description(
+        offers=Description(
             server_version="1.2.3",
             models=tuple(model.info for model in models),
             depth_encodings=tuple(DepthEncoding),
@@ -320,6 +321,7 @@ def new_service(
         ready=ready,
         predict_timeout_s=PATIENCE_S,
         slow_reader_s=PATIENCE_S,
+        reload=reload,
     )
 
 

@@ -51,7 +51,7 @@ class Server:
     ) -> None:
         self.engine = engine
         self.dispatch = dispatch
-        self.lanes = Lanes(engine, curve, dispatch, telemetry)
+        self.lanes = Lanes(engine, dispatch.card, curve, dispatch, telemetry)
         self.inbox = Inbox()
         self.stream = dispatch.open(ALL, self.inbox)
         self._sent = 0

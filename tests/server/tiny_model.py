@@ -1,7 +1,8 @@
 """A model repository with one real network in it, small enough to make in every test run.
 
 The network: uint8 NHWC frames in, `depth_m` = 1 + the mean of the three channels / 51 metres out,
-so a grey of 102 is 3 m away; `labels`, where asked for, is the index of the largest channel.
+so a grey of 102 is 3 m away, and a metre farther with every version; `labels`, where asked for, is
+the index of the largest channel.
 """
 
 from collections.abc import Sequence
@@ -20,13 +21,13 @@ INPUT_SIZE: Size = (24, 32)
 GREY, GREY_M = 102, 3.0
 
 
-def write_onnx(path: Path, *, labels: bool = False) -> None:
+def write_onnx(path: Path, *, labels: bool = False, version: int = 1) -> None:
     """The network, for any batch size."""
     size = list(INPUT_SIZE)
     constants: dict[str, NDArray[Any]] = {  # one is int64, the others float32
         "channels": np.array([3], np.int64),
         "scale": np.array([1 / 51], np.float32),
-        "one": np.array([1], np.float32),
+        "one": np.array([version], np.float32),
     }
     nodes = [
         helper.make_node("Cast", ["frames"], ["pixels"], to=TensorProto.FLOAT),
@@ -52,29 +53,34 @@ def write_onnx(path: Path, *, labels: bool = False) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
 
 
-def write_model(root: Path, name: str = "tiny", *, labels: bool = False) -> Card:
+def write_model(root: Path, name: str = "tiny", *, labels: bool = False, version: int = 1) -> Card:
     """One model in a repository at `root`: its network, and a card with its hash."""
-    path = root / name / "1" / "model.onnx"
+    path = root / name / str(version) / "model.onnx"
     path.parent.mkdir(parents=True)
-    write_onnx(path, labels=labels)
+    write_onnx(path, labels=labels, version=version)
     file = ModelFile(
-        path="1/model.onnx",
+        path=f"{version}/model.onnx",
         target="onnx",
         precision="f32",
         bytes=path.stat().st_size,
         sha256=sha256_of(path),
     )
     outputs = ("depth_m", "labels") if labels else ("depth_m",)
-    return write_card(root, name, files=[file], outputs=outputs)
+    return write_card(root, name, files=[file], outputs=outputs, version=version)
 
 
 def write_card(
-    root: Path, name: str, *, files: Sequence[ModelFile], outputs: tuple[str, ...] = ("depth_m",)
+    root: Path,
+    name: str,
+    *,
+    files: Sequence[ModelFile],
+    outputs: tuple[str, ...] = ("depth_m",),
+    version: int = 1,
 ) -> Card:
     """The card of a model, over files that are there or are not."""
     card = Card(
         name=name,
-        version=1,
+        version=version,
         summary="brighter is farther",
         recipe="a formula",
         data="none",

@@ -17,6 +17,7 @@ from server.core.scheduler import Bounds, Scheduler
 from server.dispatch import Dispatch
 from server.doors.grpc import GrpcDoor
 from server.doors.http import build_app
+from server.keeper import Reloaded
 from server.models import Models, ServedModel
 from server.service import Service
 from tests.server.conftest import (
@@ -45,7 +46,14 @@ class House:
         self.models = Models([self._model(card) for card in (CARD, UNLABELLED)])
         for model in self.models:
             model.lanes.start()
-        self.service = new_service(self.models, telemetry, limits=LIMITS, ready=lambda: self.ready)
+        self.reloaded: list[Reloaded] = []
+        self.service = new_service(
+            self.models,
+            telemetry,
+            limits=LIMITS,
+            ready=lambda: self.ready,
+            reload=lambda: self.reloaded,
+        )
 
     def _model(self, card: Card) -> ServedModel:
         scheduler = Scheduler(

@@ -20,6 +20,7 @@ from fathom.geometry import RGB, resize_map
 from fathom.values import Image, OpenStream, Policy
 from server.doors.formats import FORMS, Format
 from server.engines.engine import EngineFault
+from server.keeper import Reloaded
 from tests.server.conftest import (
     CARD,
     Inbox,
@@ -212,7 +213,9 @@ def test_metrics_are_what_prometheus_reads(web: Web, house: House) -> None:
 def test_the_api_description_is_whole(web: Web) -> None:
     api = web.get("/openapi.json").json()
     assert api["openapi"].startswith("3.")
-    assert set(api["paths"]) == {"/predict", "/models", "/healthz", "/readyz", "/metrics"}
+    assert set(api["paths"]) == {
+        *("/predict", "/models", "/models/reload", "/healthz", "/readyz", "/metrics")
+    }
     predict = api["paths"]["/predict"]["post"]
     assert {parameter["name"] for parameter in predict["parameters"]} == {
         *("format", "model", "size", "colormap", "min", "max", "fx", "hfov", "labels")
@@ -385,3 +388,15 @@ def test_frames_are_counted_whatever_became_of_them(web: Web, house: House) -> N
     assert total(house.telemetry, metrics.FRAMES_RECEIVED) == 3
     assert total(house.telemetry, metrics.FRAMES, outcome="failed") == 1
     assert total(house.telemetry, metrics.FRAME_AGE + "_count") == 2
+
+
+def test_new_versions_are_taken_up_where_that_is_allowed(house: House, web: Web) -> None:
+    house.reloaded = [Reloaded(name="ramp", version=3, before=3, refused="not the hash")]
+    assert web.ask("POST", "/models/reload").json() == {
+        "models": [{"name": "ramp", "version": 3, "before": 3, "refused": "not the hash"}]
+    }
+
+
+def test_new_versions_are_not_taken_up_for_just_anybody(house: House) -> None:
+    web = Web(replace(house.service, reload=None))
+    problem(web.ask("POST", "/models/reload"), Code.NOT_AVAILABLE)
