@@ -1,46 +1,119 @@
 """From a training checkpoint to a model that the server and Triton serve.
 
     python -m export runs/baseline/best.safetensors --name indoor-mnv2 --figures eval-test.json
+    python -m export CHECKPOINT --name NAME --targets onnx,openvino,tensorrt-rtx \\
+        --precisions f32,bf16,f16,int8 --compute-capability 8.6,8.9 --calibration PHOTOS --data NYU
+    python -m export list | verify | diff NAME@1 NAME@2 | rollback NAME
 
-Exports, compares with PyTorch on real pictures, and publishes only what passed.
+Exports, compares with PyTorch on real pictures, and publishes only what passed every gate.
+Exit status: 0 good, 1 refused or failed, 2 misused.
 """
 
 import argparse
-import datetime
-import json
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
-from export.gates import (
-    Gate,
-    median_latency_ms,
-    openvino_predictor,
-    read_frames,
-    run_gates,
-    table,
-)
-from export.onnx import OUTPUT, export_onnx
-from export.repository import describe_file, next_version, publish, staged
-from export.triton import make_config
-from fathom.card import Card, Figure
-from fathom.errors import Code, FathomError
-from fathom.machine import describe_machine
-from training.students.checkpoint import load_student, read_notes
-from training.students.student import Student
+from export import catalogue
+from export.cards import Origin
+from export.pipeline import Order, export
+from export.repository import roll_back
+from export.targets import PRECISIONS, TARGETS
+from export.tensorrt.capabilities import parse_capabilities
+from fathom.errors import FathomError
 
-_FIGURE_UNITS = {"delta1": "share", "abs_rel": "ratio", "rmse": "m", "log10": "log10 m"}
+_REPOSITORY = Path("model_repository")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the export; 0 published, 1 refused, 2 misuse."""
-    arguments = _parser().parse_args(argv)
+    """Run one verb; an export needs none."""
+    words = sys.argv[1:] if argv is None else argv
+    verbs = {"list": _list, "verify": _verify, "diff": _diff, "rollback": _roll_back}
     try:
-        return _export(arguments)
+        if words and words[0] in verbs:
+            return verbs[words[0]](words[1:])
+        return _export(words)
     except FathomError as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
+
+
+def _export(words: list[str]) -> int:
+    given = _parser().parse_args(words)
+    origin = Origin(
+        name=given.name,
+        checkpoint=given.checkpoint,
+        summary=given.summary,
+        data=given.trained_on,
+        data_licence=given.data_licence,
+        images=given.images.name,
+        reports=given.figures,
+    )
+    order = Order(
+        checkpoint=given.checkpoint,
+        repository=given.repository,
+        origin=origin,
+        targets=given.targets.split(","),
+        precisions=given.precisions.split(","),
+        capabilities=parse_capabilities(given.compute_capability),
+        images=given.images,
+        calibration=given.calibration,
+        data=given.data,
+        part=given.part,
+        report=given.report,
+        allow_worse=given.allow_worse,
+        depth_only=given.depth_only,
+    )
+    published = export(order)
+    if published is None:
+        print("export: refused, nothing was published", file=sys.stderr)
+        return 1
+    print(f"published {published}")
+    return 0
+
+
+def _list(words: list[str]) -> int:
+    given = _verb("list", "every version of every model").parse_args(words)
+    print(catalogue.list_versions(given.repository))
+    return 0
+
+
+def _verify(words: list[str]) -> int:
+    given = _verb("verify", "check every byte of a repository").parse_args(words)
+    wrong = 0
+    for finding in catalogue.verify(given.repository):
+        wrong += bool(finding.wrong)
+        print(f"{'WRONG' if finding.wrong else 'ok':<6} {finding.what}", finding.wrong)
+    return int(wrong > 0)
+
+
+def _diff(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "python -m export diff", description="what two versions differ in"
+    )
+    parser.add_argument("first", help="NAME or NAME@VERSION")
+    parser.add_argument("second")
+    parser.add_argument("--repository", type=Path, default=_REPOSITORY)
+    given = parser.parse_args(words)
+    print(catalogue.compare(given.repository, given.first, given.second))
+    return 0
+
+
+def _roll_back(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "python -m export rollback", description="serve an older version"
+    )
+    parser.add_argument("name")
+    parser.add_argument("--to", type=int, help="the version; without it the one before")
+    parser.add_argument("--repository", type=Path, default=_REPOSITORY)
+    given = parser.parse_args(words)
+    print(f"{given.name} serves version {roll_back(given.repository, given.name, given.to)}")
+    return 0
+
+
+def _verb(name: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(f"python -m export {name}", description=description)
+    parser.add_argument("repository", type=Path, nargs="?", default=_REPOSITORY)
+    return parser
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,14 +122,28 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoint", type=Path, help="best.safetensors of a training run")
-    parser.add_argument("--name", required=True, help="the model's name in the repository")
-    parser.add_argument("--repository", type=Path, default=Path("model_repository"))
-    parser.add_argument("--images", type=Path, default=Path("samples"), help="photos to compare on")
-    parser.add_argument("--summary", default="metric depth of indoor scenes")
-    parser.add_argument("--data", default="NYU Depth V2, 700 labelled images of 220 scenes")
-    parser.add_argument("--data-licence", default="research use, as its authors ask")
-    parser.add_argument(
+    add = parser.add_argument
+    add("checkpoint", type=Path, help="best.safetensors of a training run")
+    add("--name", required=True, help="the model's name in the repository")
+    add("--repository", type=Path, default=_REPOSITORY)
+    add(
+        "--targets",
+        default="onnx,openvino",
+        help=f"some of {','.join(TARGETS)}; ONNX is always made",
+    )
+    add("--precisions", default="f32,bf16", help=f"some of {','.join(PRECISIONS)}")
+    add("--compute-capability", default="8.6,8.9", help="GPUs that plans are built for")
+    add("--images", type=Path, default=Path("samples"), help="photos to compare engines on")
+    add("--calibration", type=Path, help="photos for int8, of scenes that it will see")
+    add("--data", type=Path, help="labelled pictures to measure the loss of accuracy on")
+    add("--part", default="val", help="the part of them")
+    add("--report", type=Path, help="PNG that shows what each precision costs")
+    add("--depth-only", action="store_true", help="leave a segmentation head out of the graph")
+    add("--allow-worse", action="store_true", help="publish what fails a gate; the card says so")
+    add("--summary", default="metric depth of indoor scenes")
+    add("--trained-on", default="NYU Depth V2, 700 labelled images of 220 scenes")
+    add("--data-licence", default="research use, as its authors ask")
+    add(
         "--figures",
         type=Path,
         action="append",
@@ -64,102 +151,6 @@ def _parser() -> argparse.ArgumentParser:
         help="JSON of `python -m training eval`",
     )
     return parser
-
-
-def _export(arguments: argparse.Namespace) -> int:
-    started_s = time.monotonic()
-    student = load_student(arguments.checkpoint)
-    frames = read_frames(arguments.images, student.network_size)
-    with staged(arguments.repository, arguments.name) as stage:
-        version = next_version(arguments.repository, arguments.name)
-        path = stage / "model.onnx"
-        export_onnx(student, path, _metadata(arguments, student, version))
-        print(f"exported after {time.monotonic() - started_s:.1f} s", file=sys.stderr)
-        gates = run_gates(student, path, frames)
-        print(table(gates))
-        if not all(gate.passed for gate in gates):
-            print("export: refused, nothing was published", file=sys.stderr)
-            return 1
-        cost_ms = median_latency_ms(openvino_predictor(path, "bf16"), frames)
-        card = _card(arguments, student, version, path, _figures(arguments, gates, cost_ms))
-        print(f"published {publish(arguments.repository, card, make_config(card), stage)}")
-    return 0
-
-
-def _metadata(arguments: argparse.Namespace, student: Student, version: int) -> dict[str, str]:
-    return {
-        "fathom.name": arguments.name,
-        "fathom.version": str(version),
-        "fathom.focal_px": str(student.spec.focal_px),
-        "fathom.output": f"{OUTPUT}: metres along the optical axis",
-    }
-
-
-def _card(
-    arguments: argparse.Namespace,
-    student: Student,
-    version: int,
-    path: Path,
-    figures: list[Figure],
-) -> Card:
-    spec = student.spec
-    return Card(
-        name=arguments.name,
-        version=version,
-        summary=arguments.summary,
-        recipe=_recipe(arguments.checkpoint),
-        data=arguments.data,
-        data_licence=arguments.data_licence,
-        parameters=sum(parameter.numel() for parameter in student.parameters()),
-        input_size=student.network_size,
-        outputs=(OUTPUT,),
-        classes=(),
-        focal_px=spec.focal_px,
-        range_m=(spec.min_m, spec.max_m),
-        figures=tuple(figures),
-        files=(describe_file(path, version, target="onnx", precision="f32"),),
-    )
-
-
-def _figures(arguments: argparse.Namespace, gates: list[Gate], cost_ms: float) -> list[Figure]:
-    protocol = f"{arguments.images.name} against PyTorch float32"
-    figures = [_figure(gate.name, gate.value, "ratio", protocol) for gate in gates]
-    figures.append(_figure("openvino bf16 cost", cost_ms, "ms", "median call, batch of one"))
-    for report in arguments.figures:
-        figures += _read_figures(report)
-    return figures
-
-
-def _recipe(checkpoint: Path) -> str:
-    settings = read_notes(checkpoint).get("settings")
-    return str(settings.get("recipe", "unknown")) if isinstance(settings, dict) else "unknown"
-
-
-def _read_figures(report: Path) -> list[Figure]:
-    try:
-        raw: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-        protocol = f"{raw['protocol']}, {raw['part']}, {raw['pictures']} images"
-        return [
-            _figure(name, raw["mean"][name], unit, protocol) for name, unit in _FIGURE_UNITS.items()
-        ]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise FathomError(
-            Code.BAD_DATA,
-            expected="the JSON of `python -m training eval`",
-            got=f"{report}: {type(error).__name__} {error}",
-            repair="evaluate the checkpoint again and give that file",
-        ) from error
-
-
-def _figure(name: str, value: float, unit: str, protocol: str) -> Figure:
-    return Figure(
-        name=name,
-        value=float(value),
-        unit=unit,
-        protocol=protocol,
-        machine=describe_machine(),
-        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-    )
 
 
 if __name__ == "__main__":

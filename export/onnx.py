@@ -1,33 +1,16 @@
-"""A student as an ONNX file: camera pixels in, metres out, nothing needed around it.
-
-The graph contract, the same for every target: input `frames` uint8 (N, H, W, 3) with N free, output
-`depth_m` float32 (N, H, W).
-"""
+"""A program as an ONNX file: camera pixels in, metres out, nothing needed around it."""
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
 import torch
-from torch import Tensor, nn
+from torch.export import ExportedProgram
 
-from training.students.student import Student
-
-INPUT, OUTPUT = "frames", "depth_m"
-
-
-class _DepthOnly(nn.Module):
-    # An exported graph has tensors for outputs, not a named tuple with a hole in it.
-    def __init__(self, student: Student) -> None:
-        super().__init__()
-        self.student = student
-
-    def forward(self, frames: Tensor) -> Tensor:
-        depth_m: Tensor = self.student(frames).depth_m
-        return depth_m
+from export.program import INPUT
 
 
 @contextmanager
@@ -44,25 +27,20 @@ def _quiet() -> Iterator[None]:
             log.setLevel(level)
 
 
-def export_onnx(student: Student, path: Path, metadata: Mapping[str, str]) -> None:
-    """Write the student in float32 with a dynamic batch, checked by ONNX's own checker.
+def export_onnx(
+    program: ExportedProgram, path: Path, outputs: Sequence[str], metadata: Mapping[str, str]
+) -> None:
+    """Write the program with a dynamic batch, checked by ONNX's own checker.
 
-    student   in eval mode
+    outputs   names of its outputs, in order
     metadata  key and value texts that travel inside the file
     """
-    # Two frames: a traced batch of one would be taken for a constant.
-    example = torch.zeros((2, *student.network_size, 3), dtype=torch.uint8)
-    program = torch.export.export(
-        _DepthOnly(student).eval(),
-        (example,),
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=1024)},),
-    )
     with _quiet():
         exported = torch.onnx.export(
             program,
             dynamo=True,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=list(outputs),
             dynamic_shapes=({0: "batch"},),
             verbose=False,
         )

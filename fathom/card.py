@@ -139,9 +139,12 @@ def verify_files(card: Card, folder: Path) -> Iterator[ModelFile]:
             raise _mismatch(file, "a path that leads out of the model's folder")
         if not path.is_file():
             raise _mismatch(file, "no such file")
+        size = path.stat().st_size
+        if size < file.bytes:
+            raise _mismatch(file, f"{size} bytes: it was cut short")
         digest = sha256_of(path)
         if digest != file.sha256:
-            raise _mismatch(file, f"sha256 {digest[:12]}... over {path.stat().st_size} bytes")
+            raise _mismatch(file, f"sha256 {digest[:12]}... over {size} bytes")
         yield file
 
 

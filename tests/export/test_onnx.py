@@ -2,9 +2,19 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 
-from export.gates import onnx_predictor, openvino_predictor, read_frames
+from export.networks import of_onnx, of_openvino, of_program
+from export.openvino import save_openvino
+from export.pictures import Pictures
+from export.program import export_program, save_program
+from export.signature import judge_signature
+from export.signature import of_onnx as onnx_signature
+from export.signature import of_openvino as openvino_signature
+from server.engines.torch import TorchEngine
 from training.students.student import Student
+
+TOLD = {"frames": ("TYPE_UINT8", (64, 96, 3)), "depth_m": ("TYPE_FP32", (64, 96))}
 
 
 def test_the_graph_takes_pixels_and_gives_metres_with_a_free_batch(model_path: Path) -> None:
@@ -31,18 +41,57 @@ def test_metadata_travels_inside_the_file(model_path: Path) -> None:
 
 
 def test_onnx_runtime_agrees_with_pytorch_for_every_batch_size(
-    student: Student, model_path: Path, photos: Path
+    student: Student, model_path: Path, pictures: Pictures
 ) -> None:
-    frames = read_frames(photos, student.network_size)
+    frames = pictures.frames
     reference_m = student.predict(frames)
-    predict = onnx_predictor(model_path)
-    np.testing.assert_allclose(predict(frames), reference_m, rtol=1e-4)
-    np.testing.assert_allclose(predict(frames[:1]), reference_m[:1], rtol=1e-4)
+    run = of_onnx(model_path)
+    np.testing.assert_allclose(run(frames).depth_m, reference_m, rtol=1e-4)
+    np.testing.assert_allclose(run(frames[:1]).depth_m, reference_m[:1], rtol=1e-4)
 
 
-def test_openvino_in_float32_agrees_with_pytorch(
-    student: Student, model_path: Path, photos: Path
+def test_openvino_agrees_with_pytorch_in_either_of_its_files(
+    student: Student, model_path: Path, pictures: Pictures, tmp_path: Path
 ) -> None:
-    frames = read_frames(photos, student.network_size)
-    predicted_m = openvino_predictor(model_path, "f32")(frames)
-    np.testing.assert_allclose(predicted_m, student.predict(frames), rtol=1e-4)
+    save_openvino(model_path, tmp_path / "model.xml")
+    for path in (model_path, tmp_path / "model.xml"):
+        found_m = of_openvino(path, "f32")(pictures.frames).depth_m
+        np.testing.assert_allclose(found_m, student.predict(pictures.frames), rtol=1e-4)
+
+
+def test_files_keep_the_signature_that_triton_is_told(model_path: Path, tmp_path: Path) -> None:
+    save_openvino(model_path, tmp_path / "model.xml")
+    assert onnx_signature(model_path) == TOLD
+    assert openvino_signature(tmp_path / "model.xml") == TOLD
+
+
+def test_what_differs_between_file_and_configuration_is_named(model_path: Path) -> None:
+    told = TOLD | {"depth_m": ("TYPE_FP32", (48, 96)), "labels": ("TYPE_UINT8", (64, 96))}
+    gate = judge_signature("onnx f32", onnx_signature(model_path), told)
+    assert not gate.passed and gate.value == 2
+    assert "depth_m is TYPE_FP32 [64, 96], config.pbtxt says TYPE_FP32 [48, 96]" in gate.why
+    assert "labels is absent" in gate.why
+
+
+def test_a_program_holds_no_pickle_and_is_what_the_torch_engine_opens(
+    student: Student, pictures: Pictures, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.pt2"
+    save_program(export_program(student), path)
+    found_m = of_program(path)(pictures.frames).depth_m
+    np.testing.assert_array_equal(found_m, student.predict(pictures.frames))
+    engine = TorchEngine(path, input_size=(64, 96), outputs=("depth_m",), device="cpu")
+    np.testing.assert_array_equal(engine.infer(pictures.frames[:1], 0).depth_m, found_m[:1])
+    engine.close()
+
+
+def test_halves_stay_near_and_answer_in_float32(student: Student, pictures: Pictures) -> None:
+    program = export_program(student, "f16")
+    weights = [p for p in program.state_dict.values() if p.is_floating_point()]
+    assert sum(p.dtype == torch.float16 for p in weights) > 0.9 * len(weights)
+    found_m = program.module()(torch.from_numpy(pictures.frames))[0].detach()
+    assert found_m.dtype == torch.float32
+    wanted_m = student.predict(pictures.frames)
+    error = np.abs(found_m.numpy() - wanted_m) / wanted_m
+    assert 0 < np.median(error) < 5e-3
+    assert student.encoder.features[0][0].weight.dtype == torch.float32  # type: ignore[index,union-attr]

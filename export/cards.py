@@ -1,0 +1,146 @@
+"""The card of an export: what is known of the checkpoint, and what was measured just now."""
+
+import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from export.gates import Gate, NotRun
+from export.networks import median_costs_ms
+from export.pictures import Pictures
+from export.program import output_names
+from export.targets import Made
+from export.triton.config import MODEL_SOURCE
+from fathom.card import Card, Figure, ModelFile, sha256_of
+from fathom.errors import Code, FathomError
+from fathom.machine import describe_machine
+from training.data.labels import CLASSES, COLOURS
+from training.students.checkpoint import read_notes
+from training.students.student import Student
+
+_UNITS = {"delta1": "share", "abs_rel": "ratio", "rmse": "m", "log10": "log10 m"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a file cannot tell of itself: its name, its data, and reports of its evaluation."""
+
+    name: str
+    checkpoint: Path
+    summary: str
+    data: str
+    data_licence: str
+    images: str
+    reports: Sequence[Path] = ()
+
+
+def make_card(
+    origin: Origin,
+    student: Student,
+    version: int,
+    made: Sequence[Made],
+    gates: Sequence[Gate | NotRun],
+    pictures: Pictures,
+) -> Card:
+    """Everything measured with its protocol and machine, every file with its hash."""
+    spec = student.spec
+    figures = [*_measured(origin, gates), *_costs(made, pictures)]
+    for report in origin.reports:
+        figures += _read_figures(report)
+    return Card(
+        name=origin.name,
+        version=version,
+        summary=origin.summary,
+        recipe=_recipe(origin.checkpoint),
+        data=origin.data,
+        data_licence=origin.data_licence,
+        parameters=sum(parameter.numel() for parameter in student.parameters()),
+        input_size=student.network_size,
+        outputs=output_names(student),
+        classes=CLASSES if spec.classes else (),
+        class_colours=COLOURS if spec.classes else (),
+        focal_px=spec.focal_px,
+        range_m=(spec.min_m, spec.max_m),
+        figures=tuple(figures),
+        files=(*(file for each in made for file in each.files(version)), _triton_file(version)),
+    )
+
+
+def waive(card: Card, failed: Sequence[Gate]) -> Card:
+    """The card of a version that is published although these gates failed."""
+    return replace(card, waived=tuple(gate.title for gate in failed))
+
+
+def _measured(origin: Origin, gates: Sequence[Gate | NotRun]) -> list[Figure]:
+    protocol = f"{origin.images} against PyTorch float32"
+    return [
+        _figure(
+            gate.title, gate.value, "share" if gate.name.endswith("lost") else "ratio", protocol
+        )
+        for gate in gates
+        if isinstance(gate, Gate) and gate.name != "signature"
+    ]
+
+
+def _costs(made: Sequence[Made], pictures: Pictures) -> list[Figure]:
+    """What a call costs here, all precisions of OpenVINO measured in turns."""
+    timed = {
+        f"openvino {precision}": network
+        for each in made
+        if each.target == "openvino"
+        for precision, network in each.runs.items()
+    }
+    costs_ms = median_costs_ms(list(timed.values()), pictures.frames)
+    protocol = "median call, batch of one, in turns"
+    return [
+        _figure(f"{name} cost", cost_ms, "ms", protocol)
+        for name, cost_ms in zip(timed, costs_ms, strict=True)
+    ]
+
+
+def _triton_file(version: int) -> ModelFile:
+    return ModelFile(
+        path=f"{version}/{MODEL_SOURCE.name}",
+        target="triton-python",
+        precision="any",
+        bytes=MODEL_SOURCE.stat().st_size,
+        sha256=sha256_of(MODEL_SOURCE),
+        made_for="Triton's Python backend with openvino",
+    )
+
+
+def _recipe(checkpoint: Path) -> str:
+    settings = read_notes(checkpoint).get("settings")
+    return str(settings.get("recipe", "unknown")) if isinstance(settings, dict) else "unknown"
+
+
+def _read_figures(report: Path) -> list[Figure]:
+    try:
+        raw: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+        protocol = f"{raw['protocol']}, {raw['part']}, {raw['pictures']} images"
+        figures = [
+            _figure(name, raw["mean"][name], unit, protocol) for name, unit in _UNITS.items()
+        ]
+        if raw.get("labels"):
+            figures.append(_figure("miou", raw["labels"]["miou"], "share", protocol))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise FathomError(
+            Code.BAD_DATA,
+            expected="the JSON of `python -m training eval`",
+            got=f"{report}: {type(error).__name__} {error}",
+            repair="evaluate the checkpoint again and give that file",
+        ) from error
+    return figures
+
+
+def _figure(name: str, value: float, unit: str, protocol: str) -> Figure:
+    return Figure(
+        name=name,
+        value=float(value),
+        unit=unit,
+        protocol=protocol,
+        machine=describe_machine(),
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
