@@ -7,7 +7,7 @@ PROTO_OUT ?= .
 GENERATED := depth_pb2.py depth_pb2.pyi depth_pb2_grpc.py depth_pb2_grpc.pyi
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test check fmt proto bench clean
+.PHONY: serve test check fmt proto bench triton export-rtx clean
 
 serve: .venv/.ready ## run the server: make serve ARGS="--http-port 18000 --grpc-port 18001"
 	@exec $(SERVE) -m server $(ARGS)
@@ -37,6 +37,12 @@ proto: .venv-dev/.ready ## generate fathom/wire/*_pb2* from depth.proto
 
 bench: .venv-dev/.ready ## frames per second of model, server and stream
 	$(DEV) benchmarks/fps.py $(ARGS)
+
+triton: .venv-dev/.ready ## a real Triton on model_repository: make triton ARGS="--http-port=9000"
+	@exec $(DEV) -m export.triton.server $(ARGS)
+
+export-rtx: .venv-dev/.ready ## .venv-export-rtx, which builds TensorRT-RTX plans without a GPU
+	$(DEV) -m export.environments export-rtx
 
 clean:
 	rm -rf .venv .venv-dev .cache

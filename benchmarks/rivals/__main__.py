@@ -43,10 +43,10 @@ from pathlib import Path
 
 from benchmarks.results import FOLDER, write_result
 from benchmarks.rivals.contenders import FATHOM, NAMES, Ready, Starter, model_folder, styles_of
-from benchmarks.rivals.environments import CannotBuild
 from benchmarks.rivals.processes import CannotServe, memory_mib
 from benchmarks.rivals.styles import Style
 from benchmarks.rivals.table import Cell, Figures, Row, Scene, row, text
+from export.environments import CannotBuild
 
 # The generator bounds its own waits, and together they are less than this.
 _LOAD_EXTRA_S = 120.0

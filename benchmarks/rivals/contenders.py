@@ -1,19 +1,18 @@
 """The four servers: how each is started, and which cameras it is given."""
 
-import shutil
 import sys
-import sysconfig
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.rivals import student
-from benchmarks.rivals.environments import LITSERVE, TRITON, CannotBuild
 from benchmarks.rivals.load import Protocol
 from benchmarks.rivals.processes import free_port, running
 from benchmarks.rivals.styles import Style
 from benchmarks.serving import serving
+from export.environments import Environment
+from export.triton import server as tritonserver
 from fathom.card import CARD_FILE
 
 FATHOM, FASTAPI, LIT, TRITON_SERVER = "fathom", "fastapi", "litserve", "triton"
@@ -21,6 +20,7 @@ NAMES = (FATHOM, FASTAPI, LIT, TRITON_SERVER)
 RIVAL_STYLES = (Style.EVERY, Style.NEWEST)
 
 _RIVALS = Path(__file__).parent
+LITSERVE = Environment("rivals-litserve", _RIVALS / "requirements-litserve.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,7 @@ class Starter:
         if name == LIT:
             LITSERVE.build()
         elif name == TRITON_SERVER:
-            TRITON.build()
-            _triton_backends()
+            tritonserver.prepare()
 
     @contextmanager
     def start(self, name: str) -> Iterator[Ready]:
@@ -68,7 +67,7 @@ class Starter:
         elif name == LIT:
             command = _module(str(LITSERVE.python), "litserve_server", port)
         else:
-            command, environ = _triton(port), environ | _triton_environment()
+            command, environ = _triton(port), environ | tritonserver.environment()
             health, protocol = "/v2/health/ready", Protocol.TRITON
         with running(command, environ=environ, health=health, port=port) as pid:
             yield Ready(f"127.0.0.1:{port}", protocol, pid)
@@ -101,41 +100,11 @@ def _module(python: str, name: str, port: int) -> list[str]:
 
 
 def _triton(port: int) -> list[str]:
-    return [
-        str(_triton_files() / "bin" / "tritonserver"),
-        f"--model-repository={_RIVALS / 'triton'}",
-        f"--backend-directory={_backends()}",
-        "--http-address=127.0.0.1",
-        f"--http-port={port}",
-        "--allow-grpc=false",
-        "--allow-metrics=false",
-    ]
-
-
-def _triton_environment() -> dict[str, str]:
-    # The Python backend takes the site-packages of the first python3 on PATH.
-    libraries = (TRITON.packages / "nvidia_pytriton.libs", sysconfig.get_config_var("LIBDIR"))
-    return {
-        "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
-        "PATH": f"{TRITON.python.parent}:/usr/bin:/bin",
-    }
-
-
-def _triton_backends() -> None:
-    """Put the Python backend and the stub of this Python side by side, as Triton wants them."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = _triton_files() / "python_backend_stubs" / version / "triton_python_backend_stub"
-    if not stub.is_file():
-        raise CannotBuild(f"the wheel has no Python backend for Python {version}")
-    backend = _backends() / "python"
-    if not (backend / stub.name).is_file():
-        shutil.copytree(_triton_files() / "backends" / "python", backend, dirs_exist_ok=True)
-        shutil.copy2(stub, backend)
-
-
-def _triton_files() -> Path:
-    return TRITON.packages / "pytriton" / "tritonserver"
-
-
-def _backends() -> Path:
-    return TRITON.folder / "backends"
+    return tritonserver.command(
+        [
+            f"--model-repository={_RIVALS / 'triton'}",
+            f"--http-port={port}",
+            "--allow-grpc=false",
+            "--allow-metrics=false",
+        ]
+    )
