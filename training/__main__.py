@@ -4,6 +4,7 @@
     python -m training --recipe auxiliary-kd --teacher-weights FOLDER --unlabelled PICTURES ...
     torchrun --nproc-per-node 2 -m training --recipe supervised ...
     python -m training eval --checkpoint runs/NAME/best.safetensors --data NYU --split val
+    python -m training ablation --plan PLAN --report REPORT
     python -m training check-data FOLDER
 
 Exit status: 0 good, 1 failed, 2 misused. Progress goes to stderr, results to stdout.
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from fathom.errors import Code, FathomError
+from training.ablation import planned, read_run, trained, write_report
 from training.assess import assess
 from training.data.check import check, some
 from training.data.forms import FORMS, recognise
@@ -21,7 +23,7 @@ from training.data.scale import compare_scale
 from training.loop import train
 from training.parallel import joined
 from training.prepare import recipe_of
-from training.settings import CheckSettings, EvalSettings, TrainSettings, parse
+from training.settings import AblationSettings, CheckSettings, EvalSettings, TrainSettings, parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run_eval(parse(EvalSettings, words[1:]))
         if words[:1] == ["check-data"]:
             return run_check(parse(CheckSettings, words[1:]))
+        if words[:1] == ["ablation"]:
+            return run_ablation(parse(AblationSettings, words[1:]))
         run_training(parse(TrainSettings, words).with_preset())
     except FathomError as error:
         print(f"training: {error}", file=sys.stderr)
@@ -55,6 +59,20 @@ def run_eval(settings: EvalSettings) -> int:
     outcome = assess(settings)
     print(outcome.text)
     return int(not outcome.good)
+
+
+def run_ablation(settings: AblationSettings) -> int:
+    made = [] if settings.plan is None else map(trained, planned(settings.plan, settings.out))
+    runs = [read_run(folder) for folder in (*settings.folders, *made)]
+    if not runs:
+        raise FathomError(
+            Code.BAD_SETTING,
+            expected="folders of runs, or --plan",
+            got="neither",
+            repair="see python -m training ablation --help",
+        )
+    print(write_report(settings.report, runs))
+    return 0
 
 
 def run_check(settings: CheckSettings) -> int:

@@ -250,7 +250,20 @@ class CheckSettings(FlagSettings):
         return name
 
 
-Settings = TypeVar("Settings", TrainSettings, EvalSettings, CheckSettings)
+class AblationSettings(FlagSettings):
+    """Train what a plan lists, or take runs that are there, and tell all of them in one report.
+
+    python -m training ablation --plan plan.toml --out runs --report ablation.json
+    python -m training ablation runs/supervised-s0 runs/supervised-s1 --report ablation.json
+    """
+
+    folders: CliPositionalArg[list[Path]] = Field([], description="runs that are there")
+    plan: Path | None = Field(None, description="TOML, see training/ablation.py for its form")
+    out: Path = Field(Path("runs"), description="folder for the folders of the plan's runs")
+    report: Path = Field(description="JSON file to write; a table goes beside it")
+
+
+Settings = TypeVar("Settings", TrainSettings, EvalSettings, CheckSettings, AblationSettings)
 
 
 def parse(kind: type[Settings], argv: Sequence[str]) -> Settings:

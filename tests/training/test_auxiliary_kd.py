@@ -16,7 +16,7 @@ from training.__main__ import main
 from training.asking import Asked
 from training.checkpoint import SETTINGS_KEY
 from training.data.loader import Loader
-from training.data.nyu import CONTENT, NyuFolder
+from training.data.nyu import CONTENT, NyuFolder, read_depth
 from training.feed import feed
 from training.loop import BEST, LAST, METRICS
 from training.prepare import recipe_of
@@ -229,10 +229,8 @@ def test_auxiliary_pictures_of_another_scale_are_told_of(
     """The same rooms ten times as large."""
     street = new_nyu()
     for path in (street / "train" / "depth").glob("*.png"):
-        cv2.imwrite(
-            str(path),
-            np.minimum(cv2.imread(str(path), -1).astype(int) * 10, 65535).astype(np.uint16),
-        )
+        depth_mm = np.minimum(read_depth(path) * 10_000, 65535)
+        cv2.imwrite(str(path), depth_mm.astype(np.uint16))
     said = {"data": tiny_nyu, "out": tmp_path, "batch_size": 2, "recipe": "N_t_X_U_label"}
     for auxiliary, warned in ((tiny_nyu, False), (street, True)):
         caplog.clear()
