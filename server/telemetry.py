@@ -1,10 +1,18 @@
 """What the server counts and times, as Prometheus metrics in a registry of its own.
 
 No label takes a value that a client chooses: models come from the repository, outcomes and reasons
-from the error table and the skip reasons.
+from the error table and the skip reasons. What Prometheus' clients of every language say of their
+process (`process_resident_memory_bytes` and its like) is there as well, read when it is asked for.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 from fathom import __version__, metrics
 from fathom.values import EncodedDepth, Failed, ServerAnswer, Skipped
@@ -19,6 +27,7 @@ class Telemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         buckets = metrics.SECONDS_BUCKETS
         self._age = self._histogram(metrics.FRAME_AGE, "capture to answer handed over", buckets)
         stages = Histogram(
