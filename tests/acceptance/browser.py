@@ -109,6 +109,12 @@ class Browser:
     def click(self, selector: str) -> None:
         self.ask(f"document.querySelector({json.dumps(selector)}).click()")
 
+    def choose_file(self, selector: str, path: Path) -> None:
+        """As a person picks it in the dialogue that a file input opens."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
     def text(self, selector: str) -> str:
         return str(self.ask(f"document.querySelector({json.dumps(selector)}).textContent"))
 
