@@ -126,6 +126,7 @@ def open_version(name: str, settings: Settings) -> tuple[Card, Engine]:
             cost_s=settings.null_cost_ms / 1e3,
             frame_cost_s=settings.null_frame_cost_ms / 1e3,
             max_batch=settings.null_batch,
+            fault_every=settings.null_fault_every,
             lanes=settings.lanes or 1,
         )
     folder = settings.model_repository / name

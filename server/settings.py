@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     null_cost_ms: float = Field(0, ge=0, description="what a batch costs the null engine, in ms")
     null_frame_cost_ms: float = Field(0, ge=0, description="and each frame of it, in ms")
     null_batch: int = Field(1, ge=1, le=256, description="largest batch of the null engine")
+    null_fault_every: int = Field(
+        0, ge=0, description="each so-manieth batch of the null engine fails; 0 for none"
+    )
     predict_timeout_s: float = Field(10, gt=0, description="longest wait for one picture's answer")
     max_image_mib: float = Field(16, gt=0, description="largest picture as sent")
     max_pixels: int = Field(50_000_000, gt=0, description="largest picture, told by its header")

@@ -3,6 +3,7 @@
 Shows what everything around an engine costs, and lets tests know every depth beforehand.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from fathom.card import Card
 from fathom.geometry import F32, Size
-from server.engines.engine import EngineSpec, Outputs
+from server.engines.engine import EngineFault, EngineSpec, Outputs
 
 INPUT_SIZE: Size = (256, 320)
 NEAR_M, FAR_M = 1.0, 5.0
@@ -42,7 +43,11 @@ def ramp(size: Size) -> F32:
 
 
 class NullEngine:
-    """Answers the same ramp for every frame after `cost_s` a batch plus `frame_cost_s` a frame."""
+    """Answers the same ramp for every frame after `cost_s` a batch plus `frame_cost_s` a frame.
+
+    fault_every  each so-manieth batch fails, once it has cost its time; 0 for none. Take more than
+                 the warm-up's runs, or the server will not start
+    """
 
     def __init__(
         self,
@@ -51,10 +56,13 @@ class NullEngine:
         frame_cost_s: float = 0.0,
         max_batch: int = 1,
         lanes: int = 1,
+        fault_every: int = 0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._cost_s = cost_s
         self._frame_cost_s = frame_cost_s
+        self._fault_every = fault_every
+        self._batches = itertools.count(1)  # its `next` is one step, whichever lane asks
         self._sleep = sleep
         self._depth_m = np.repeat(ramp(INPUT_SIZE)[None], max_batch, axis=0)
         self._spec = EngineSpec(
@@ -78,10 +86,13 @@ class NullEngine:
         lane: int,  # noqa: ARG002
         due_s: float | None = None,  # noqa: ARG002
     ) -> Outputs:
-        """The ramp, once per frame, when the cost has passed."""
+        """The ramp, once per frame, when the cost has passed; raises EngineFault if told to."""
         cost_s = self._cost_s + self._frame_cost_s * len(frames)
         if cost_s:
             self._sleep(cost_s)
+        batch = next(self._batches)
+        if self._fault_every and batch % self._fault_every == 0:
+            raise EngineFault(f"batch {batch}, as null_fault_every asks")
         return Outputs(self._depth_m[: len(frames)])
 
     def close(self) -> None:

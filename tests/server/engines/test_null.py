@@ -1,7 +1,9 @@
 """The engine without a network keeps the contract: known depth, the batch's size, a set cost."""
 
 import numpy as np
+import pytest
 
+from server.engines.engine import EngineFault
 from server.engines.null import CARD, FAR_M, INPUT_SIZE, NEAR_M, NullEngine, ramp
 
 
@@ -37,6 +39,15 @@ def test_an_engine_that_costs_nothing_does_not_sleep() -> None:
     slept: list[float] = []
     NullEngine(sleep=slept.append).infer(frames(1), 0)
     assert slept == []
+
+
+def test_it_fails_each_so_manieth_batch_if_told_to_and_serves_on() -> None:
+    engine = NullEngine(fault_every=3)
+    for _ in range(2):
+        engine.infer(frames(1), 0)
+        engine.infer(frames(1), 0)
+        with pytest.raises(EngineFault, match="null_fault_every"):
+            engine.infer(frames(1), 0)
 
 
 def test_its_card_says_what_it_is() -> None:
