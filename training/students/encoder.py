@@ -15,11 +15,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from fathom.errors import Code, FathomError
+from training.students.efficientnet import EfficientNet
 from training.students.mobilenet_v2 import MobileNetV2
 from training.students.resnet import BasicBlock, Bottleneck, ResNet
 from training.students.spec import EncoderName, Taps
 
-Encoder: TypeAlias = MobileNetV2 | ResNet
+Encoder: TypeAlias = MobileNetV2 | ResNet | EfficientNet
 
 ENCODERS: Mapping[EncoderName, Callable[[Taps], Encoder]] = MappingProxyType(
     {
@@ -28,6 +29,8 @@ ENCODERS: Mapping[EncoderName, Callable[[Taps], Encoder]] = MappingProxyType(
         "resnet34": partial(ResNet, BasicBlock, (3, 4, 6, 3)),
         "resnet50": partial(ResNet, Bottleneck, (3, 4, 6, 3)),
         "resnext101": partial(ResNet, Bottleneck, (3, 4, 23, 3), groups=32),
+        "efficientnet-b0": EfficientNet,
+        "efficientnet-b4": partial(EfficientNet, width=1.4, depth=1.8),
     }
 )
 

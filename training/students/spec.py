@@ -6,7 +6,15 @@ from typing import Literal, TypeAlias, get_args
 
 from fathom.errors import Code, FathomError
 
-EncoderName: TypeAlias = Literal["mobilenet-v2", "resnet18", "resnet34", "resnet50", "resnext101"]
+EncoderName: TypeAlias = Literal[
+    "mobilenet-v2",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnext101",
+    "efficientnet-b0",
+    "efficientnet-b4",
+]
 DecoderName: TypeAlias = Literal["slim", "reference-002", "se5x5"]
 HeadName: TypeAlias = Literal["metric", "bins", "relative"]
 ClassCount: TypeAlias = Literal[0, 13]
