@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from fathom.redact import redact
+
 
 class Code(StrEnum):
     """Names of everything that can go wrong; the value is what travels on the wire."""
@@ -21,9 +23,13 @@ class Code(StrEnum):
     UNKNOWN_ROUTE = "unknown_route"
     WRONG_METHOD = "wrong_method"
     BAD_SEQUENCE = "bad_sequence"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
     NOT_AVAILABLE = "not_available"
     QUEUE_FULL = "queue_full"
     SLOW_READER = "slow_reader"
+    RATE_LIMITED = "rate_limited"
+    IDLE = "idle"
     DEADLINE_PASSED = "deadline_passed"
     NOT_READY = "not_ready"
     SHUTTING_DOWN = "shutting_down"
@@ -57,9 +63,13 @@ STATUS: Mapping[Code, Status] = MappingProxyType(
         Code.UNKNOWN_ROUTE: Status(404, "UNIMPLEMENTED", retry=False),
         Code.WRONG_METHOD: Status(405, "UNIMPLEMENTED", retry=False),
         Code.BAD_SEQUENCE: Status(409, "FAILED_PRECONDITION", retry=False),
+        Code.UNAUTHENTICATED: Status(401, "UNAUTHENTICATED", retry=False),
+        Code.FORBIDDEN: Status(403, "PERMISSION_DENIED", retry=False),
         Code.NOT_AVAILABLE: Status(501, "UNIMPLEMENTED", retry=False),
         Code.QUEUE_FULL: Status(429, "RESOURCE_EXHAUSTED", retry=True),
         Code.SLOW_READER: Status(429, "RESOURCE_EXHAUSTED", retry=True),
+        Code.RATE_LIMITED: Status(429, "RESOURCE_EXHAUSTED", retry=True),
+        Code.IDLE: Status(408, "ABORTED", retry=True),
         Code.DEADLINE_PASSED: Status(504, "DEADLINE_EXCEEDED", retry=False),
         Code.NOT_READY: Status(503, "UNAVAILABLE", retry=True),
         Code.SHUTTING_DOWN: Status(503, "UNAVAILABLE", retry=True),
@@ -77,6 +87,8 @@ class FathomError(Exception):
     """Something to repair: a code of the table, what was expected, what came, what to do."""
 
     def __init__(self, code: Code, *, expected: str, got: str, repair: str) -> None:
+        # Here, so that no error can tell a password: what came may be the address of a camera.
+        expected, got, repair = redact(expected), redact(got), redact(repair)
         super().__init__(code, expected, got, repair)
         self.code = code
         self.expected = expected

@@ -10,6 +10,7 @@ WAITING_FRAMES = "fathom_waiting_frames"
 LANES_BUSY = "fathom_lanes_busy"
 ENGINE_FAULTS = "fathom_engine_faults_total"
 LOOP_LAG = "fathom_loop_lag_seconds"
+AUTH_REFUSALS = "fathom_auth_refusals_total"
 BUILD_INFO = "fathom_build_info"
 
 STAGES = ("wait", "decode", "infer", "finish", "encode")

@@ -63,6 +63,7 @@ class SkipReason(StrEnum):
     PREDICTED_LATE = "predicted_late"
     POLICY = "policy"
     SLOW_READER = "slow_reader"
+    OVER_RATE = "over_rate"
     SHUTDOWN = "shutdown"
 
 

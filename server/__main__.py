@@ -10,6 +10,7 @@ import cv2
 
 from fathom.errors import FathomError
 from server.lifecycle import serve
+from server.security.log import RedactingFormatter
 from server.settings import load
 
 
@@ -20,11 +21,9 @@ def main(argv: list[str] | None = None) -> int:
     except FathomError as error:
         print(f"server: {error}", file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    log = logging.StreamHandler(sys.stderr)
+    log.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[log])
     # Broken pictures are the client's news, told in its answer; the log is for the server's own.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     # More threads would fight the engine for its cores over pictures of a few hundred pixels.

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
@@ -19,8 +20,12 @@ from fathom.values import DepthEncoding, Description, ImageEncoding
 from server.doors.grpc import GrpcDoor
 from server.doors.http import build_app
 from server.doors.listen import HttpDoor
+from server.doors.protocol import Connections
 from server.keeper import Keeper
 from server.models import Models, open_models
+from server.security.entry import Entry
+from server.security.setup import open_entry, open_identity
+from server.security.tls import Identity
 from server.service import Service
 from server.settings import Settings
 from server.telemetry import Telemetry
@@ -37,6 +42,7 @@ def serve(settings: Settings, origins: dict[str, str]) -> None:
     started_s = time.monotonic()
     _log_settings(settings, origins)
     telemetry = Telemetry()
+    entry, identity = open_entry(settings, telemetry.refused), open_identity(settings)
     models = open_models(settings, telemetry)
     for model in models:
         spec = model.engine.spec
@@ -46,16 +52,25 @@ def serve(settings: Settings, origins: dict[str, str]) -> None:
             spec.device,
         )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Server(settings, models, telemetry).run(started_s))
+        runner.run(Server(settings, models, telemetry, entry, identity).run(started_s))
 
 
 class Server:
     """The doors over the models, in one event loop."""
 
-    def __init__(self, settings: Settings, models: Models, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        models: Models,
+        telemetry: Telemetry,
+        entry: Entry,
+        identity: Callable[[], Identity] | None,
+    ) -> None:
         self._settings = settings
         self._models = models
         self._telemetry = telemetry
+        self._entry = entry
+        self._identity = identity
         self._serving = False
         self._stop = asyncio.Event()
 
@@ -74,10 +89,10 @@ class Server:
             ready=lambda: self.ready,
             predict_timeout_s=settings.predict_timeout_s,
             slow_reader_s=settings.slow_reader_s,
+            entry=self._entry,
             reload=keeper.reload if settings.reload_by == "http" else None,
         )
-        grpc_door = GrpcDoor(service, address=f"{settings.host}:{settings.grpc_port}")
-        http_door = HttpDoor(build_app(service), host=settings.host, port=settings.http_port)
+        grpc_door, http_door = self._build_doors(service)
         self._catch_signals(keeper)
         for model in self._models:
             model.lanes.start()
@@ -100,6 +115,25 @@ class Server:
         await asyncio.to_thread(keeper.stop)
         await self._shut_down(service, grpc_door, http_door)
         watcher.cancel()
+
+    def _build_doors(self, service: Service) -> tuple[GrpcDoor, HttpDoor]:
+        settings = self._settings
+        grpc_door = GrpcDoor(
+            service, address=f"{settings.host}:{settings.grpc_port}", identity=self._identity
+        )
+        connections = Connections(
+            per_client=settings.max_connections_per_client,
+            slow_sender_s=settings.slow_sender_s,
+            slow_reader_s=settings.slow_reader_s,
+        )
+        http_door = HttpDoor(
+            build_app(service),
+            host=settings.host,
+            port=settings.http_port,
+            connections=connections,
+            identity=self._identity,
+        )
+        return grpc_door, http_door
 
     async def _shut_down(self, service: Service, grpc_door: GrpcDoor, http_door: HttpDoor) -> None:
         _log.info("server.stopping streams=%d", len(service.streams))

@@ -26,6 +26,7 @@ from fathom.values import (
 )
 from server.keeper import Reloaded
 from server.models import Models
+from server.security.entry import Entry
 from server.streams import Stream
 from server.telemetry import Telemetry
 
@@ -39,6 +40,7 @@ class Service:
     reload             takes up new versions of the models; None if nobody may ask for it here
     predict_timeout_s  longest wait for one picture where the caller names none
     slow_reader_s      a reader that takes nothing for so long is cut
+    entry              who is let in, and how much a client may send
     """
 
     models: Models
@@ -48,6 +50,7 @@ class Service:
     predict_timeout_s: float
     slow_reader_s: float
     reload: Callable[[], list[Reloaded]] | None = None
+    entry: Entry = field(default_factory=Entry)
     streams: set[Stream] = field(default_factory=set)
 
     @property
@@ -64,8 +67,9 @@ class Service:
     ) -> EncodedDepth:
         """One picture through the same path as a stream's frames.
 
-        raises  what the frame failed with, UNKNOWN_MODEL, QUEUE_FULL, DEADLINE_PASSED
+        raises  what the frame failed with, UNKNOWN_MODEL, QUEUE_FULL, RATE_LIMITED, DEADLINE_PASSED
         """
+        self._check_rate(opening.model, client)
         patience_s = self.predict_timeout_s if timeout_s is None else timeout_s
         async with self.stream(replace(opening, policy=Policy.ALL), client=client) as stream:
             stream.offer(frame)
@@ -90,13 +94,22 @@ class Service:
         raises  UNKNOWN_MODEL, QUEUE_FULL, SHUTTING_DOWN, NOT_AVAILABLE
         """
         model = self.models.get(opening.model)
-        stream = Stream(model.dispatch, opening, self.telemetry, client=client)
+        stream = Stream(model.dispatch, opening, self.telemetry, client=client, entry=self.entry)
         self.streams.add(stream)
         try:
             yield stream
         finally:
             self.streams.discard(stream)
             stream.close()
+
+    def _check_rate(self, model: str, client: str) -> None:
+        if not self.entry.has_room(client, self.models.get(model).dispatch.clock()):
+            raise FathomError(
+                Code.RATE_LIMITED,
+                expected="no more pictures a second than a client may send",
+                got="one more",
+                repair="wait a second between pictures, or ask whoever runs this server for more",
+            )
 
     def opened(self, stream: Stream) -> Opened:
         """The yes to a stream."""
@@ -117,6 +130,15 @@ class Service:
             expected=f"a reader that takes an answer within {self.slow_reader_s:g} s",
             got="one that does not",
             repair="read answers in a thread or task of their own, then open the stream again",
+        )
+
+    def idle(self) -> FathomError:
+        """Why a stream is ended whose sender is silent."""
+        return FathomError(
+            Code.IDLE,
+            expected=f"a frame within {self.entry.idle_stream_s:g} s",
+            got="none",
+            repair="open the stream again when there is something to send",
         )
 
 

@@ -108,7 +108,9 @@ class Settings(BaseSettings):
     tls_client_ca: str = Field(
         "", description="PEM file; only clients with a certificate that it signed get a connection"
     )
-    token_file: str = Field("", description="file of bearer tokens, one a line; empty asks for none")
+    token_file: str = Field(
+        "", description="file of bearer tokens, one a line; empty asks for none"
+    )
     metrics_open: bool = Field(
         default=False, description="whether /metrics answers without a token"
     )

@@ -9,8 +9,9 @@ from dataclasses import replace
 from fathom.card import Card
 from fathom.errors import FathomError
 from fathom.session.core import outcome
-from fathom.values import EncodedDepth, Frame, OpenStream, ServerAnswer
+from fathom.values import EncodedDepth, Frame, OpenStream, Policy, ServerAnswer, SkipReason
 from server.dispatch import Dispatch, Settled
+from server.security.entry import Entry
 from server.telemetry import Telemetry
 
 # Skips are small, but a reader that never reads must not collect them for ever.
@@ -31,8 +32,12 @@ class Stream:
         telemetry: Telemetry,
         *,
         client: str = "",
+        entry: Entry | None = None,
     ) -> None:
         self._dispatch = dispatch
+        self._client = client
+        self._entry = entry or Entry()
+        self._waits = opening.policy is Policy.ALL
         self._deadline_s = opening.deadline_s
         self._telemetry = telemetry
         self._loop = asyncio.get_running_loop()
@@ -55,6 +60,12 @@ class Stream:
 
     def offer(self, frame: Frame) -> None:
         """Take a frame in; raises BAD_SEQUENCE."""
+        # Where every frame counts the sender was slowed; elsewhere one past the rate is a skip.
+        if self._over_rate() and not self._waits:
+            self._dispatch.pass_over(self.id, frame, SkipReason.OVER_RATE)
+            self._unanswered += 1
+            return
+        self._entry.spend(self._client, len(frame.image.data), self._dispatch.clock())
         self._dispatch.offer(self.id, frame)
         self._unanswered += 1
         deadline_s = self._deadline_s if frame.deadline_s is None else frame.deadline_s
@@ -113,7 +124,14 @@ class Stream:
         return answer
 
     def _has_room(self) -> bool:
-        return self._unanswered < _UNSENT_ANSWERS and self._dispatch.has_room(self.id)
+        return (
+            self._unanswered < _UNSENT_ANSWERS
+            and self._dispatch.has_room(self.id)
+            and not (self._waits and self._over_rate())
+        )
+
+    def _over_rate(self) -> bool:
+        return not self._entry.has_room(self._client, self._dispatch.clock())
 
     def _deliver(self, settled: list[Settled]) -> None:
         self._loop.call_soon_threadsafe(self._arrive, settled)

@@ -17,6 +17,7 @@ from prometheus_client import (
 from fathom import __version__, metrics
 from fathom.values import EncodedDepth, Failed, ServerAnswer, Skipped
 from server.engines.engine import EngineSpec
+from server.security.gate import Refusal
 
 # prometheus-client appends "_total" to counters itself.
 _TOTAL = "_total"
@@ -59,6 +60,12 @@ class Telemetry:
             "batches an engine failed",
             registry=self.registry,
         )
+        self._refusals = Counter(
+            metrics.AUTH_REFUSALS.removesuffix(_TOTAL),
+            "requests and calls that were not let in",
+            ["reason"],
+            registry=self.registry,
+        )
         self._lag = self._histogram(metrics.LOOP_LAG, "delay of the event loop", buckets)
         self._build = Gauge(
             metrics.BUILD_INFO,
@@ -95,6 +102,10 @@ class Telemetry:
 
     def fault(self) -> None:
         self._faults.inc()
+
+    def refused(self, reason: Refusal) -> None:
+        """Somebody was not let in."""
+        self._refusals.labels(reason.value).inc()
 
     def loop_lag(self, lag_s: float) -> None:
         self._lag.observe(lag_s)

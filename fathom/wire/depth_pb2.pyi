@@ -153,6 +153,8 @@ class _SkipReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SkipReason
     SKIP_REASON_POLICY: _SkipReason.ValueType  # 4
     SKIP_REASON_SLOW_READER: _SkipReason.ValueType  # 5
     SKIP_REASON_SHUTDOWN: _SkipReason.ValueType  # 6
+    SKIP_REASON_OVER_RATE: _SkipReason.ValueType  # 7
+    """past what one client may send a second"""
 
 class SkipReason(_SkipReason, metaclass=_SkipReasonEnumTypeWrapper): ...
 
@@ -163,6 +165,8 @@ SKIP_REASON_PREDICTED_LATE: SkipReason.ValueType  # 3
 SKIP_REASON_POLICY: SkipReason.ValueType  # 4
 SKIP_REASON_SLOW_READER: SkipReason.ValueType  # 5
 SKIP_REASON_SHUTDOWN: SkipReason.ValueType  # 6
+SKIP_REASON_OVER_RATE: SkipReason.ValueType  # 7
+"""past what one client may send a second"""
 Global___SkipReason: _TypeAlias = SkipReason  # noqa: Y015
 
 @_typing.final

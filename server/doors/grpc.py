@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from grpc import aio
@@ -25,7 +26,10 @@ from fathom.wire.depth_pb2_grpc import DepthServicer, add_DepthServicer_to_serve
 from fathom.wire.describe import description_to_wire
 from fathom.wire.numbers import to_s
 from fathom.wire.status import status_code, trailing_metadata
+from server.doors.grpc_gate import GateInterceptor
 from server.doors.patience import Patience
+from server.security.address import client_of_peer
+from server.security.tls import Identity, grpc_credentials
 from server.service import Service, closing
 from server.streams import Stream
 
@@ -36,19 +40,50 @@ SERVICE = pb.DESCRIPTOR.services_by_name["Depth"].full_name
 _MESSAGE_SLACK_BYTES = 64 * 2**10
 
 
-class GrpcDoor:
-    """One listening gRPC server."""
+# Calls at once, of all kinds and clients: far more than streams and pictures may be, and bounded.
+_CALLS = 1024
+# For Open; whoever calls and says nothing does not hold a call for ever.
+_OPEN_WITHIN_S = 10.0
+_CONNECTION_OPTIONS = (
+    # A peer whose machine is gone is found out by a ping, in a minute; gRPC's own default is hours.
+    ("grpc.keepalive_time_ms", 40_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A client may do the same, at most so often; one that pings faster is cut off.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.max_concurrent_streams", 256),
+    ("grpc.max_metadata_size", 16 * 2**10),
+    # For TLS and HTTP/2 to be agreed on.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+)
 
-    def __init__(self, service: Service, *, address: str) -> None:
+
+class GrpcDoor:
+    """One listening gRPC server.
+
+    identity  the newest certificate, asked for at each handshake; None serves without TLS
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        *,
+        address: str,
+        identity: Callable[[], Identity] | None = None,
+    ) -> None:
+        gate = service.entry.gate
         self._server = aio.server(
+            interceptors=[GateInterceptor(gate)] if gate.asks else [],
+            maximum_concurrent_rpcs=_CALLS,
             options=(
+                *_CONNECTION_OPTIONS,
                 (
                     "grpc.max_receive_message_length",
                     service.limits.image_bytes + _MESSAGE_SLACK_BYTES,
                 ),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),  # a second server on this port is a mistake, so refuse it
-            )
+            ),
         )
         add_DepthServicer_to_server(_Depth(service), self._server)
         self._health = health_aio.HealthServicer()
@@ -60,7 +95,10 @@ class GrpcDoor:
         )
         reflection.enable_server_reflection(names, self._server)
         try:
-            self.port = self._server.add_insecure_port(address)
+            if identity is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                self.port = self._server.add_secure_port(address, grpc_credentials(identity))
         except RuntimeError as error:
             raise FathomError(
                 Code.BAD_SETTING,
@@ -120,7 +158,7 @@ class _Depth(DepthServicer):
     async def _stream(self, context: Any) -> None:
         opening = await _read_open(context)
         async with self._service.stream(opening, client=_client(context)) as stream:
-            reader = asyncio.create_task(_read_frames(context, stream))
+            reader = asyncio.create_task(_read_frames(context, stream, self._service))
             patience = Patience(self._service.slow_reader_s)
             try:
                 await _write_answers(context, stream, self._service, patience)
@@ -148,13 +186,15 @@ async def _write_answers(
 
 
 def _client(context: Any) -> str:
-    """Who calls, without the port: "ipv4:10.0.0.7:51234" is one client on any port."""
-    peer: str = context.peer()
-    return peer.rpartition(":")[0] or peer
+    """Who calls, for the bounds on one client."""
+    return client_of_peer(context.peer())
 
 
 async def _read_open(context: Any) -> OpenStream:
-    first = await context.read()
+    first = None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_OPEN_WITHIN_S):
+            first = await context.read()
     if not isinstance(first, pb.StreamRequest) or first.WhichOneof("message") != "open":
         raise FathomError(
             Code.BAD_SEQUENCE,
@@ -165,12 +205,14 @@ async def _read_open(context: Any) -> OpenStream:
     return open_from_wire(first.open)
 
 
-async def _read_frames(context: Any, stream: Stream) -> None:
+async def _read_frames(context: Any, stream: Stream, service: Service) -> None:
     """Move frames from the wire into the stream until the client is done or breaks a rule."""
+    patience = Patience(service.entry.idle_stream_s)
     try:
         while not stream.ended:
             await stream.room()
-            request = await context.read()
+            with patience:
+                request = await context.read()
             if request is aio.EOF:  # type: ignore[attr-defined]  # the stubs lag behind grpcio
                 stream.end()
                 return
@@ -182,6 +224,8 @@ async def _read_frames(context: Any, stream: Stream) -> None:
                     repair="send Open once, then frames",
                 )
             _take_in(stream, request.frame)
+    except TimeoutError:
+        stream.end(service.idle())
     except FathomError as error:
         stream.end(error)
     except aio.UsageError:
@@ -190,6 +234,8 @@ async def _read_frames(context: Any, stream: Stream) -> None:
         # A bug here must not leave the stream waiting for frames that nobody reads.
         _log.exception("grpc.reader failed")
         stream.end(FathomError.internal())
+    finally:
+        patience.close()
 
 
 def _take_in(stream: Stream, message: pb.Frame) -> None:

@@ -17,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 
 from fathom import __version__
@@ -35,8 +36,11 @@ from fathom.values import (
 )
 from server.doors.body import FIELD, read_image
 from server.doors.formats import FORMS, Format
+from server.doors.guard import Guard
 from server.doors.problem import ProblemResponse, error_for_status
 from server.doors.websocket import DESCRIPTION, WebSocketDoor, message_bytes
+from server.security.address import client_of
+from server.security.entry import Entry
 from server.service import Service
 
 T = TypeVar("T")
@@ -44,13 +48,13 @@ T = TypeVar("T")
 _log = logging.getLogger("fathom.server.http")
 
 _PAGE = Path(__file__).parent.parent / "page"
-# The page loads nothing from elsewhere and runs nothing inline; whatever slips in stays inert.
 _PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",  # or an upgrade would mix old modules with new ones
 }
+_OWN_HEADERS = [
+    *("Fathom-Model", "Fathom-Model-Version", "Fathom-Focal-Px", "Fathom-Focal-Source"),
+    *("Server-Timing", "Retry-After"),
+]
 _COLOURS = Colours()
 
 
@@ -97,7 +101,7 @@ def build_app(service: Service) -> FastAPI:
             service.predict(
                 Frame(seq=0, image=image),
                 OpenStream(model=query.model, options=options),
-                client=request.client.host if request.client else "",
+                client=client_of(request.client.host if request.client else ""),
             ),
         )
         return await _respond(answer, image, query.format)
@@ -157,7 +161,21 @@ def build_app(service: Service) -> FastAPI:
 
     app.router.routes.append(WebSocketRoute("/stream", WebSocketDoor(service).serve))
     app.mount("/page", _PageFiles(directory=_PAGE))
+    _add_entry(app, service.entry)
     return app
+
+
+def _add_entry(app: FastAPI, entry: Entry) -> None:
+    """What stands before every route, these and those that others mount."""
+    app.add_middleware(Guard, gate=entry.gate, origins=entry.origins)
+    if entry.origins:  # outside the guard: a browser asks for leave without credentials
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(entry.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=_OWN_HEADERS,
+        )
 
 
 class _PageFiles(StaticFiles):

@@ -6,6 +6,7 @@ Knows how to start and how to stop, and no route.
 import asyncio
 import math
 import socket
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,7 +14,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from fathom.errors import Code, FathomError
-from server.doors.websocket import SocketProtocol
+from server.doors.protocol import Connections, HttpProtocol, SocketProtocol
+from server.security.tls import Identity, RenewedContext
 
 _KEEP_ALIVE_S = 65
 # A sender that flow control holds back has its pong behind its frames, so this is no short time.
@@ -21,19 +23,36 @@ _PING_TIMEOUT_S = 60
 
 
 class HttpDoor:
-    """One listening HTTP server in the running event loop."""
+    """One listening HTTP server in the running event loop.
 
-    def __init__(self, app: FastAPI, *, host: str, port: int) -> None:
+    connections  the bounds on them
+    identity     the newest certificate, asked for at each handshake; None serves without TLS
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        *,
+        host: str,
+        port: int,
+        connections: Connections | None = None,
+        identity: Callable[[], Identity] | None = None,
+    ) -> None:
+        bound = {"connections_bound": connections or Connections()}
         config = uvicorn.Config(
             app,
             host=host,
             port=port,
             log_config=None,
+            log_level="error",  # whatever clients send that is no HTTP is not for this log
             access_log=False,
+            proxy_headers=False,  # or a client could give itself any address
+            ssl_context_factory=identity and (lambda *_: RenewedContext(identity)),
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_S,
             server_header=False,
-            ws=SocketProtocol,
+            http=type("Http", (HttpProtocol,), bound),
+            ws=type("Socket", (SocketProtocol,), bound),
             ws_max_size=app.state.message_bytes,
             ws_ping_timeout=_PING_TIMEOUT_S,
             ws_per_message_deflate=False,  # pictures do not shrink, and depth has ZSTD_U16_MM

@@ -9,6 +9,8 @@ from fathom.errors import Code, FathomError
 
 # Long enough for a queue to move, short enough for a camera to come back.
 _RETRY_AFTER_S = "1"
+# Basic first, so that a browser asks for the token, as the password of any user.
+_CHALLENGE = 'Basic realm="Fathom: a token as the password", charset="UTF-8", Bearer'
 
 
 class ProblemResponse(JSONResponse):
@@ -28,7 +30,9 @@ class ProblemResponse(JSONResponse):
             "got": error.got,
             "repair": error.repair,
         }
-        headers = {"Retry-After": _RETRY_AFTER_S} if status.retry else None
+        headers = {"Retry-After": _RETRY_AFTER_S} if status.retry else {}
+        if error.code is Code.UNAUTHENTICATED:
+            headers["WWW-Authenticate"] = _CHALLENGE
         super().__init__(body, status_code=status.http, headers=headers)
 
 

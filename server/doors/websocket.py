@@ -20,13 +20,10 @@ Knows messages, no frame's fate.
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import NoReturn
-from urllib.parse import urlsplit
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from fathom.errors import Code, FathomError
 from fathom.values import Frame
@@ -49,6 +46,7 @@ from server.doors.framing import (
     write_reply,
 )
 from server.doors.patience import Patience
+from server.security.address import client_of
 from server.service import Service, closing
 from server.streams import Stream
 
@@ -59,8 +57,6 @@ DESCRIPTION = __doc__ or ""
 _OPEN_WITHIN_S = 10.0
 # For telling a reader why it is cut, which is most often one that does not read.
 _LAST_WORD_S = 1.0
-# And after that, for a peer to take what was written to it.
-_LET_GO_S = 5.0
 
 _POLICY_VIOLATION, _INTERNAL_ERROR, _TRY_AGAIN_LATER = 1008, 1011, 1013  # RFC 6455 section 7.4.1
 
@@ -73,11 +69,6 @@ class WebSocketDoor:
 
     async def serve(self, socket: WebSocket) -> None:
         """One socket's life; every error leaves as its row of the error table."""
-        # A browser lets any site open a socket to any server, and no reply header can forbid it:
-        # the server must look at who asks. Programs send no Origin.
-        if not _same_origin(socket.headers):
-            await socket.close(_POLICY_VIOLATION)  # before accept: the handshake is answered 403
-            return
         try:
             await socket.accept()
             await self._converse(socket)
@@ -92,9 +83,9 @@ class WebSocketDoor:
 
     async def _converse(self, socket: WebSocket) -> None:
         opening = open_from_wire(await _read_open(socket))
-        client = socket.client.host if socket.client else ""
+        client = client_of(socket.client.host if socket.client else "")
         async with self._service.stream(opening, client=client) as stream:
-            reader = asyncio.create_task(_read_frames(socket, stream))
+            reader = asyncio.create_task(_read_frames(socket, stream, self._service))
             writer = asyncio.create_task(self._write_answers(socket, stream))
             try:
                 await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
@@ -135,15 +126,6 @@ async def _send(socket: WebSocket, message: bytes | str, patience: Patience) -> 
         raise WebSocketDisconnect from error
 
 
-class SocketProtocol(WebSocketsSansIOProtocol):
-    """The transport below: lets go of a peer that never reads again, for whom a close waits."""
-
-    async def run_asgi(self) -> None:
-        await super().run_asgi()
-        if not self.disconnected:
-            self.loop.call_later(_LET_GO_S, self.transport.abort)
-
-
 def message_bytes(service: Service) -> int:
     """The largest message worth buffering; the transport closes with 1009 on a larger one."""
     return service.limits.image_bytes + HEADER_BYTES + LENGTH_BYTES
@@ -157,21 +139,28 @@ async def _read_open(socket: WebSocket) -> pb.Open:
         raise bad_sequence(f"open within {_OPEN_WITHIN_S:g} s", "nothing") from None
 
 
-async def _read_frames(socket: WebSocket, stream: Stream) -> NoReturn:
+async def _read_frames(socket: WebSocket, stream: Stream, service: Service) -> NoReturn:
     """Move frames from the socket into the stream until it ends; then watch for the client's leave.
 
     raises  WebSocketDisconnect
     """
-    while True:
-        if not stream.ended:
+    patience = Patience(service.entry.idle_stream_s)
+    try:
+        while not stream.ended:
             await stream.room()
-        message = await _receive(socket)
-        if stream.ended:
-            continue  # said after the end: the counts of Closing tell what was received
-        try:
-            _take_in(stream, message)
-        except FathomError as error:
-            stream.end(error)
+            try:
+                with patience:
+                    message = await _receive(socket)
+                if not stream.ended:
+                    _take_in(stream, message)
+            except TimeoutError:
+                stream.end(service.idle())
+            except FathomError as error:
+                stream.end(error)
+    finally:
+        patience.close()
+    while True:
+        await _receive(socket)  # said after the end: the counts of Closing tell what was received
 
 
 def _take_in(stream: Stream, message: str | bytes) -> None:
@@ -213,13 +202,3 @@ async def _fail(socket: WebSocket, error: FathomError) -> None:
         async with asyncio.timeout(_LAST_WORD_S):
             await socket.send_text(write_failed(error))
             await socket.close(code, error.code)
-
-
-def _same_origin(headers: Mapping[str, str]) -> bool:
-    origin = headers.get("origin")
-    if origin is None:
-        return True
-    try:
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() != ""
-    except ValueError:  # not an address at all
-        return False

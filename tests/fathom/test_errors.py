@@ -30,7 +30,7 @@ def test_overload_is_429_and_not_ready_is_503_on_both_doors(code: Code) -> None:
 
 @pytest.mark.parametrize("code", Code)
 def test_a_retry_is_offered_only_where_time_can_help(code: Code) -> None:
-    assert STATUS[code].retry == (STATUS[code].http in {429, 503})
+    assert STATUS[code].retry == (STATUS[code].http in {408, 429, 503})
 
 
 def test_the_table_cannot_be_changed() -> None:

@@ -44,7 +44,13 @@ def test_a_flag_goes_before_the_environment_and_that_before_the_file(file: Path)
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_every_setting_can_be_given_in_each_of_the_three_ways(name: str, file: Path) -> None:
-    words = {"engine": "null", "precision": "f32", "log_level": "debug", "reload_by": "http"}
+    words = {
+        "engine": "null",
+        "precision": "f32",
+        "log_level": "debug",
+        "metrics_open": "True",
+        "reload_by": "http",
+    }
     value = words.get(name, "7")
     flag, variable = "--" + name.replace("_", "-"), "FATHOM_" + name.upper()
     quote = (

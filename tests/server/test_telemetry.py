@@ -6,6 +6,7 @@ from fathom import metrics
 from fathom.errors import Code
 from fathom.values import Failed, Skipped, SkipReason
 from server.engines.null import NullEngine
+from server.security.gate import Refusal
 from server.telemetry import Telemetry
 from tests.server.conftest import depth, total
 
@@ -40,6 +41,7 @@ def test_every_metric_moves(telemetry: Telemetry) -> None:
     telemetry.batch(3)
     telemetry.fault()
     telemetry.loop_lag(0.002)
+    telemetry.refused(Refusal.WRONG)
     telemetry.lane_busy(1)
     telemetry.load(streams=2, waiting=5)
     assert total(telemetry, metrics.FRAMES_RECEIVED, model="ramp") == 3
@@ -51,6 +53,7 @@ def test_every_metric_moves(telemetry: Telemetry) -> None:
     assert total(telemetry, metrics.FRAME_AGE + "_sum") == 0.004
     assert total(telemetry, metrics.BATCH_SIZE + "_sum") == 3
     assert total(telemetry, metrics.ENGINE_FAULTS) == 1
+    assert total(telemetry, metrics.AUTH_REFUSALS, reason="wrong") == 1
     assert total(telemetry, metrics.LOOP_LAG + "_sum") == 0.002
     assert total(telemetry, metrics.LANES_BUSY) == 1
     assert total(telemetry, metrics.STREAMS) == 2

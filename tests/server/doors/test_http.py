@@ -246,7 +246,8 @@ def test_the_page_may_run_nothing_from_elsewhere(web: Web, path: str) -> None:
         directive.strip().split(" ", 1)
         for directive in headers["content-security-policy"].split(";")
     )
-    assert policy["default-src"] == "'self'" and policy["object-src"] == "'none'"
+    assert policy["default-src"] == "'none'" and policy["script-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
 
