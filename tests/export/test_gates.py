@@ -72,6 +72,29 @@ def test_bounds_are_as_wide_as_the_precision(
     assert all(each.passed for each in gates) == passes
 
 
+@pytest.mark.parametrize(
+    ("shift", "passes"), [(0, True), (1, False), (None, False)], ids=["same", "off by one", "none"]
+)
+def test_classes_are_compared_where_the_student_has_some(
+    student: Student, pictures: Pictures, shift: int | None, passes: bool
+) -> None:
+    rows = np.arange(student.network_size[0], dtype=np.uint8)[:, None] % 13 + 1
+
+    def classified(by: int | None) -> Network:
+        def run(frames: RGB) -> Maps:
+            depth_m = of_student(student)(frames).depth_m
+            ids = np.broadcast_to(rows, depth_m.shape)
+            return Maps(depth_m, None if by is None else ids + np.uint8(by))
+
+        return run
+
+    gates = judge("onnx f32", "f32", classified(shift), classified(0), pictures)
+    (labels,) = (each for each in gates if each.name == "labels agree")
+    assert labels.passed == passes
+    assert passes or "classes" in labels.why
+    assert all(each.passed for each in gates if each is not labels)
+
+
 def report(delta1: float, miou: float | None = None) -> Report:
     mean = Metrics(
         **dict.fromkeys(Metrics.__dataclass_fields__, 0.1) | {"delta1": delta1}  # type: ignore[arg-type]
