@@ -107,6 +107,15 @@ def test_the_new_value_is_never_the_larger_part() -> None:
     assert share.min() >= 0.01 and 0.6 * share.max() == pytest.approx(0.306, abs=1e-3)
 
 
+def test_a_patch_beside_nothing_ends_without_a_step() -> None:
+    covered = np.zeros((120, 160), np.bool_)
+    covered[:, :80] = covered[:60] = True
+    share = window(covered)
+    assert not share[~covered].any()
+    assert np.abs(np.diff(share, axis=1)).max() < 0.05
+    assert np.abs(np.diff(share, axis=0)).max() < 0.05
+
+
 def test_zeros_of_a_fitted_patch_are_covered() -> None:
     canvas = Canvas((8, 8))
     canvas.paste((slice(0, 4), slice(0, 4)), np.zeros((4, 4), np.float32))

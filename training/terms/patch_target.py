@@ -26,6 +26,7 @@ SCALES = (1.5, 1.0, 0.5)
 SHARES = ((0.30, 0.70, 0.00), (0.25, 0.70, 0.05), (0.15, 0.70, 0.15))
 OWN_SHARE = 0.6
 STRENGTH = 0.6
+FADE_PX = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,11 @@ def refine(disparity: F32, image: RGB, own: Ask, second: Ask, grid: Grid) -> Pat
 
 
 def window(covered: Mask) -> F32:
-    """How much of the new value is taken: a soft-edged box round all that is covered."""
+    """How much of the new value is taken: a soft-edged box round all that is covered.
+
+    It fades towards what is not covered, too: as published a patch beside nothing ends in a step,
+    which a student would take for an edge.
+    """
     share = np.zeros(covered.shape, np.float32)
     if covered.any():
         rows, cols = (np.flatnonzero(covered.any(axis)) for axis in (1, 0))
@@ -141,4 +146,5 @@ def window(covered: Mask) -> F32:
         ] = 1
         soft = cv2.GaussianBlur(inner, (0, 0), 12)
         share[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1] = 0.5 * soft + 0.01
-    return share * covered
+    inside = cv2.distanceTransform(covered.astype(np.uint8), cv2.DIST_L2, 3)
+    return share * np.minimum(inside / FADE_PX, 1).astype(np.float32)
