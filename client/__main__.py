@@ -16,9 +16,9 @@ Exit status: 0 every frame answered or skipped for a reason, 1 something failed,
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from client.connection import Connection
+from client.connection import Connect
 from client.run import Outcome, run
 from client.settings import Settings, parse
 from client.summary import lines
@@ -26,9 +26,7 @@ from fathom.errors import Code, FathomError
 from fathom.session.sync import Client
 
 
-def main(
-    argv: Sequence[str] | None = None, *, connect: Callable[[str], Connection] = Client
-) -> int:
+def main(argv: Sequence[str] | None = None, *, connect: Connect = Client) -> int:
     """Run the command; 0 good, 1 failed, 2 misuse."""
     try:
         settings = parse(argv, help_text=__doc__)

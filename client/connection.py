@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from fathom.session.core import Received
+from fathom.session.credentials import Credentials
 from fathom.session.pictures import Picture
 from fathom.session.reconnect import Reconnect, Reconnected
 from fathom.values import Closing, Description, Opened, OpenStream
@@ -49,3 +50,6 @@ class Connection(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+Connect: TypeAlias = Callable[[str, Credentials], Connection]

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from client.connection import Connection, Conversation
+from client.connection import Connect, Conversation
 from client.interrupts import interrupts
 from client.outputs import Outputs, status_of
 from client.sender import Sender
@@ -42,7 +41,7 @@ class Outcome:
         return self.error is None and self.summary.good
 
 
-def run(settings: Settings, *, connect: Callable[[str], Connection] = Client) -> Outcome:
+def run(settings: Settings, *, connect: Connect = Client) -> Outcome:
     """Send the source, take every answer, keep what was asked for.
 
     raises  what keeps it from starting: no such source, no server, a refused stream
@@ -53,7 +52,7 @@ def run(settings: Settings, *, connect: Callable[[str], Connection] = Client) ->
     with (
         closing(source),
         closing(Outputs(settings, title=info.name, fps=info.fps)) as outputs,
-        connect(settings.server) as connection,
+        connect(settings.server, settings.credentials) as connection,
     ):
         connection.describe()  # waits for a server that is still starting
         accounts = Accounts()

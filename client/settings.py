@@ -7,6 +7,8 @@ from pathlib import Path
 
 from fathom.errors import Code, FathomError
 from fathom.geometry import FieldOfView
+from fathom.session import credentials
+from fathom.session.credentials import Credentials
 from fathom.values import ColourMap, Colours, Options, Output, Policy
 
 
@@ -39,6 +41,7 @@ class Settings:
     show: bool = False
     colours: Colours = field(default_factory=Colours)
     json: Path | None = None
+    credentials: Credentials = field(default_factory=Credentials)
 
     def __post_init__(self) -> None:
         self._check_policy()
@@ -109,6 +112,7 @@ def parse(argv: Sequence[str] | None, *, help_text: str | None) -> Settings:
         show=given.show,
         colours=Colours(given.colormap, given.near, given.far),
         json=given.json,
+        credentials=credentials.from_options(given),
     )
 
 
@@ -121,6 +125,7 @@ def _parser(help_text: str | None) -> argparse.ArgumentParser:
     )
     _add_conversation(parser)
     _add_output(parser)
+    credentials.add_options(parser)
     return parser
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from fathom.codecs.files import as_npy, as_ply, as_sent
 from fathom.errors import Code, FathomError
 from fathom.geometry import FieldOfView
+from fathom.session import credentials
 from fathom.session.pictures import as_image
 from fathom.session.sync import Client
 from fathom.values import DepthEncoding, EncodedDepth, Image, Options, Output
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     probe.add_argument("--server", default="localhost:8001", help="HOST:PORT (%(default)s)")
     probe.add_argument("--model", default="", help="a model's name (the server's first)")
     probe.add_argument("--hfov", type=float, help="the camera's horizontal field of view, degrees")
+    credentials.add_options(probe)
     return parser
 
 
@@ -69,7 +71,7 @@ def _probe(arguments: argparse.Namespace) -> int:
     encoding = _ENCODINGS.get(out.suffix.lower(), DepthEncoding.F32_M)
     camera = None if arguments.hfov is None else FieldOfView(arguments.hfov)
     options = Options(depth_encoding=encoding, output=Output.SOURCE, camera=camera)
-    with Client(arguments.server) as client:
+    with Client(arguments.server, credentials.from_options(arguments)) as client:
         before_s = time.perf_counter()
         answer = client.predict_encoded(image, options, model=arguments.model)
         round_trip_s = time.perf_counter() - before_s

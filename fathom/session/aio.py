@@ -19,6 +19,7 @@ from fathom.errors import FathomError
 from fathom.session.aio_link import Link, rpc_error, task_cancelled
 from fathom.session.channel import CHANNEL_OPTIONS, absent, predict_request, reply_depth
 from fathom.session.core import Received, State, StreamCore, stream_ended
+from fathom.session.credentials import Credentials, Metadata
 from fathom.session.pictures import Picture, as_image
 from fathom.session.reconnect import ATTEMPT_S, Backoff, Reconnect, Reconnected, ending
 from fathom.values import (
@@ -47,8 +48,20 @@ if TYPE_CHECKING:
 class Client:
     """A connection to one server, for one event loop."""
 
-    def __init__(self, target: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._channel = aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+    def __init__(
+        self,
+        target: str,
+        credentials: Credentials | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        credentials = credentials or Credentials()
+        secure = credentials.channel_credentials()
+        if secure is None:
+            self._channel = aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        else:
+            self._channel = aio.secure_channel(target, secure, options=CHANNEL_OPTIONS)
+        self._metadata = credentials.metadata
         self._stub = DepthStub(self._channel)
         self._target = target
         self._clock = clock
@@ -57,7 +70,10 @@ class Client:
         """What the server is; waits for it to come up, raises CONNECTION_LOST if it does not."""
         try:
             reply = await self._stub.Describe(
-                pb.DescribeRequest(), timeout=timeout_s, wait_for_ready=True
+                pb.DescribeRequest(),
+                timeout=timeout_s,
+                metadata=self._metadata,
+                wait_for_ready=True,
             )
         except aio.AioRpcError as error:
             raise absent(rpc_error(error), self._target, timeout_s) from error
@@ -86,7 +102,8 @@ class Client:
         """As `predict`, with the depth left in the encoding that was asked for."""
         request = predict_request(as_image(picture), options or Options(), model)
         try:
-            return reply_depth(await self._stub.Predict(request, timeout=timeout_s))
+            reply = await self._stub.Predict(request, timeout=timeout_s, metadata=self._metadata)
+            return reply_depth(reply)
         except aio.AioRpcError as error:
             raise rpc_error(error) from error
 
@@ -102,7 +119,7 @@ class Client:
         reconnect    terms of opening it again where its connection is lost; None ends it there
         reconnected  told of each gap, by `answers`, between the last lost frame and the next answer
         """
-        stream = Stream(self._stub, self._clock, reconnect, reconnected)
+        stream = Stream(self._stub, self._clock, reconnect, reconnected, metadata=self._metadata)
         await stream.open(opening or OpenStream())
         return stream
 
@@ -137,8 +154,11 @@ class Stream:
         clock: Callable[[], float],
         reconnect: Reconnect | None = None,
         reconnected: Callable[[Reconnected], object] | None = None,
+        *,
+        metadata: Metadata = (),
     ) -> None:
         self._stub, self._clock = stub, clock
+        self._metadata = metadata
         self._backoff = None if reconnect is None else Backoff(reconnect)
         self._reconnected = reconnected
         self._core = StreamCore()
@@ -146,7 +166,7 @@ class Stream:
         self._closed = False
         self._end: FathomError | None = None
         self._ready: deque[Received] = deque()  # answers made here, waiting for `answers`
-        self._link = Link(stub)
+        self._link = Link(stub, metadata)
 
     @property
     def in_flight(self) -> int:
@@ -328,7 +348,7 @@ class Stream:
 
     async def _reopen(self) -> FathomError | None:
         """One attempt; None if the stream is open again."""
-        self._link = Link(self._stub)  # so that `close` reaches it
+        self._link = Link(self._stub, self._metadata)  # so that `close` reaches it
         try:
             async with asyncio.timeout(ATTEMPT_S):
                 opened = await self._link.open(self._opening)

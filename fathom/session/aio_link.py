@@ -10,6 +10,7 @@ from grpc import StatusCode, aio
 
 from fathom.errors import FathomError
 from fathom.session.core import stream_ended
+from fathom.session.credentials import Metadata
 from fathom.values import Opened, OpenStream
 from fathom.wire import depth_pb2 as pb
 from fathom.wire.convert import open_to_wire, opened_from_wire
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 class Link:
     """One connection of a stream."""
 
-    def __init__(self, stub: "DepthAsyncStub") -> None:
-        self.call = stub.Stream()  # type: ignore[call-arg]  # the stubs lag behind grpcio
+    def __init__(self, stub: "DepthAsyncStub", metadata: Metadata) -> None:
+        self.call = stub.Stream(metadata=metadata)  # type: ignore[call-arg]  # the stubs lag behind grpcio
 
     async def open(self, opening: OpenStream) -> Opened:
         """Ask for the stream and wait for the server's yes; raises its no."""

@@ -17,6 +17,7 @@ from fathom.codecs.answer import decode_answer
 from fathom.errors import FathomError
 from fathom.session.channel import CHANNEL_OPTIONS, absent, predict_request, reply_depth
 from fathom.session.core import Received, State, StreamCore, stream_ended
+from fathom.session.credentials import Credentials, Metadata
 from fathom.session.pictures import Picture, as_image
 from fathom.session.reconnect import ATTEMPT_S, Backoff, Reconnect, Reconnected, ending
 from fathom.session.sync_link import Link, rpc_error
@@ -42,8 +43,20 @@ from fathom.wire.describe import description_from_wire
 class Client:
     """A connection to one server; safe to use from several threads."""
 
-    def __init__(self, target: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+    def __init__(
+        self,
+        target: str,
+        credentials: Credentials | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        credentials = credentials or Credentials()
+        secure = credentials.channel_credentials()
+        if secure is None:
+            self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(target, secure, options=CHANNEL_OPTIONS)
+        self._metadata = credentials.metadata
         self._stub = DepthStub(self._channel)
         self._target = target
         self._clock = clock
@@ -52,7 +65,10 @@ class Client:
         """What the server is; waits for it to come up, raises CONNECTION_LOST if it does not."""
         try:
             reply = self._stub.Describe(
-                pb.DescribeRequest(), timeout=timeout_s, wait_for_ready=True
+                pb.DescribeRequest(),
+                timeout=timeout_s,
+                metadata=self._metadata,
+                wait_for_ready=True,
             )
         except grpc.RpcError as error:
             raise absent(rpc_error(error), self._target, timeout_s) from error
@@ -81,7 +97,8 @@ class Client:
         """As `predict`, with the depth left in the encoding that was asked for."""
         request = predict_request(as_image(picture), options or Options(), model)
         try:
-            return reply_depth(self._stub.Predict(request, timeout=timeout_s))
+            reply = self._stub.Predict(request, timeout=timeout_s, metadata=self._metadata)
+            return reply_depth(reply)
         except grpc.RpcError as error:
             raise rpc_error(error) from error
 
@@ -98,7 +115,9 @@ class Client:
         reconnected  told of each gap, by `answers`, between the last lost frame and the next answer
         """
         opening = opening or OpenStream()
-        return Stream(self._stub, opening, self._clock, reconnect, reconnected)
+        return Stream(
+            self._stub, opening, self._clock, reconnect, reconnected, metadata=self._metadata
+        )
 
     def close(self) -> None:
         self._channel.close()
@@ -130,15 +149,18 @@ class Stream:
         clock: Callable[[], float],
         reconnect: Reconnect | None = None,
         reconnected: Callable[[Reconnected], object] | None = None,
+        *,
+        metadata: Metadata = (),
     ) -> None:
         self._stub, self._opening, self._clock = stub, opening, clock
+        self._metadata = metadata
         self._backoff = None if reconnect is None else Backoff(reconnect)
         self._reconnected = reconnected
         self._core = StreamCore()
         self._changed = threading.Condition()  # guards the books and everything below
         self._closed = False
         self._ready: deque[Received] = deque()  # answers made here, waiting for `answers`
-        self._link = Link(stub, opening)
+        self._link = Link(stub, opening, metadata)
         self.opened = self._link.receive_opened()
         self._core.receive_opened(self.opened)
         if self._backoff is not None:
@@ -304,7 +326,7 @@ class Stream:
 
     def _reopen(self) -> FathomError | None:
         """One attempt; None if the stream is open again."""
-        link = Link(self._stub, self._opening)
+        link = Link(self._stub, self._opening, self._metadata)
         with self._changed:
             self._link = link  # so that `close` reaches it
             if self._closed:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import grpc
 
 from fathom.errors import FathomError
+from fathom.session.credentials import Metadata
 from fathom.values import Opened, OpenStream
 from fathom.wire import depth_pb2 as pb
 from fathom.wire.convert import open_to_wire, opened_from_wire
@@ -23,10 +24,10 @@ _OUTBOX_FRAMES = 2
 class Link:
     """One connection of a stream: requests out, replies in."""
 
-    def __init__(self, stub: DepthStub, opening: OpenStream) -> None:
+    def __init__(self, stub: DepthStub, opening: OpenStream, metadata: Metadata) -> None:
         self.outbox = Outbox()
         self.outbox.put(pb.StreamRequest(open=open_to_wire(opening)))
-        self._call = stub.Stream(iter(self.outbox))
+        self._call = stub.Stream(iter(self.outbox), metadata=metadata)
         self.replies = iter(self._call)
 
     def receive_opened(self) -> Opened:

@@ -24,6 +24,7 @@ from fathom.codecs.image import inspect
 from fathom.errors import Code, FathomError
 from fathom.geometry import Intrinsics
 from fathom.session.core import Received, StreamCore
+from fathom.session.credentials import Credentials
 from fathom.session.pictures import Picture, as_image
 from fathom.session.reconnect import Reconnect, Reconnected
 from fathom.values import (
@@ -143,7 +144,7 @@ class ScriptedServer:
         self.opening: OpenStream | None = None
         self.reconnect: Reconnect | None = None
 
-    def __call__(self, _target: str) -> Self:
+    def __call__(self, _target: str, _credentials: Credentials) -> Self:
         return self
 
     def describe(self) -> Description:
