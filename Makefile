@@ -4,7 +4,7 @@ ARGS ?=
 SERVE := .venv/bin/python
 DEV := .venv-dev/bin/python
 PROTO_OUT ?= .
-GENERATED := depth_pb2.py depth_pb2.pyi depth_pb2_grpc.py depth_pb2_grpc.pyi
+GENERATED := depth_pb2.py depth_pb2.pyi depth_pb2_grpc.py depth_pb2_grpc.pyi kserve_pb2.py kserve_pb2.pyi
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: serve test check fmt proto bench triton export-rtx clean
@@ -29,11 +29,13 @@ fmt: .venv-dev/.ready ## format and repair what can be repaired
 	$(DEV) -m ruff format .
 	$(DEV) -m ruff check --fix .
 
-proto: .venv-dev/.ready ## generate fathom/wire/*_pb2* from depth.proto
+proto: .venv-dev/.ready ## generate fathom/wire/*_pb2* from depth.proto and kserve.proto
 	@$(DEV) -m grpc_tools.protoc --proto_path=. \
 		--plugin=.venv-dev/bin/protoc-gen-mypy --plugin=.venv-dev/bin/protoc-gen-mypy_grpc \
 		--python_out=$(PROTO_OUT) --mypy_out=quiet:$(PROTO_OUT) \
 		--grpc_python_out=$(PROTO_OUT) --mypy_grpc_out=quiet:$(PROTO_OUT) fathom/wire/depth.proto
+	@$(DEV) -m grpc_tools.protoc --proto_path=. --plugin=.venv-dev/bin/protoc-gen-mypy \
+		--python_out=$(PROTO_OUT) --mypy_out=quiet:$(PROTO_OUT) fathom/wire/kserve.proto
 
 bench: .venv-dev/.ready ## frames per second of model, server and stream
 	$(DEV) benchmarks/fps.py $(ARGS)

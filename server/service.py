@@ -27,6 +27,7 @@ from fathom.values import (
 from server.keeper import Reloaded
 from server.models import Models
 from server.security.entry import Entry
+from server.statistics import Statistics
 from server.streams import Stream
 from server.telemetry import Telemetry
 
@@ -52,6 +53,7 @@ class Service:
     reload: Callable[[], list[Reloaded]] | None = None
     entry: Entry = field(default_factory=Entry)
     streams: set[Stream] = field(default_factory=set)
+    statistics: dict[str, Statistics] = field(default_factory=dict)
 
     @property
     def description(self) -> Description:

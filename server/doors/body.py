@@ -36,9 +36,13 @@ async def read_image(request: Request, limit_bytes: int) -> Image:
     if kind == "multipart/form-data":
         data = await _read_form(request, limit_bytes)
     else:
-        chunks = [chunk async for chunk in _bounded(request, limit_bytes)]
-        data = b"".join(chunks)
+        data = await read_bounded(request, limit_bytes)
     return Image(encoding=sniff(data), data=data)
+
+
+async def read_bounded(request: Request, limit_bytes: int) -> bytes:
+    """The whole body; raises IMAGE_TOO_LARGE as soon as that is known, CONNECTION_LOST."""
+    return b"".join([chunk async for chunk in _bounded(request, limit_bytes)])
 
 
 async def _read_form(request: Request, limit_bytes: int) -> bytes:

@@ -28,6 +28,8 @@ from fathom.wire.numbers import to_s
 from fathom.wire.status import status_code, trailing_metadata
 from server.doors.grpc_gate import GateInterceptor
 from server.doors.patience import Patience
+from server.doors.v2 import V2
+from server.doors.v2_grpc import add_v2
 from server.security.address import client_of_peer
 from server.security.tls import Identity, grpc_credentials
 from server.service import Service, closing
@@ -86,6 +88,7 @@ class GrpcDoor:
             ),
         )
         add_DepthServicer_to_server(_Depth(service), self._server)
+        add_v2(self._server, V2(service), _or_abort, _client)
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (

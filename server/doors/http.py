@@ -38,6 +38,8 @@ from server.doors.body import FIELD, read_image
 from server.doors.formats import FORMS, Format
 from server.doors.guard import Guard
 from server.doors.problem import ProblemResponse, error_for_status
+from server.doors.v2 import V2
+from server.doors.v2_http import v2_router
 from server.doors.websocket import DESCRIPTION, WebSocketDoor, message_bytes
 from server.security.address import client_of
 from server.security.entry import Entry
@@ -159,6 +161,7 @@ def build_app(service: Service) -> FastAPI:
     async def page() -> FileResponse:
         return FileResponse(_PAGE / "index.html", headers=_PAGE_HEADERS)
 
+    app.include_router(v2_router(V2(service)))
     app.router.routes.append(WebSocketRoute("/stream", WebSocketDoor(service).serve))
     app.mount("/page", _PageFiles(directory=_PAGE))
     _add_entry(app, service.entry)
