@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,15 +86,16 @@ def _measured(origin: Origin, gates: Sequence[Gate | NotRun]) -> list[Figure]:
 
 
 def _costs(made: Sequence[Made], pictures: Pictures) -> list[Figure]:
-    """What a call costs here, all precisions of OpenVINO measured in turns."""
+    """What a call costs here, each by itself in turns."""
     timed = {
-        f"openvino {precision}": network
+        f"{each.target} {precision}": network
         for each in made
-        if each.target == "openvino"
+        if not each.is_plan
         for precision, network in each.runs.items()
     }
+    load = os.getloadavg()[0]
     costs_ms = median_costs_ms(list(timed.values()), pictures.frames)
-    protocol = "median call, batch of one, in turns"
+    protocol = f"median call, batch of one, in turns; load average before {load:.1f}"
     return [
         _figure(f"{name} cost", cost_ms, "ms", protocol)
         for name, cost_ms in zip(timed, costs_ms, strict=True)

@@ -13,7 +13,9 @@ from export.networks import Network
 from export.pictures import Pictures
 from fathom.geometry import F32, PAD_RGB, RGB
 
-# Two maps are the same for a diagnosis within this median relative error; bf16 is within it.
+# A mistake is the one that was made if making it explains this share of the error.
+_EXPLAINED = 0.75
+# Within it a factor is that of a unit.
 _SAME = 0.02
 _LEAST_SPREAD = 1e-3
 _UNITS = {100.0: "centimetres", 1000.0: "millimetres", 0.001: "kilometres", 3.2808: "feet"}
@@ -74,17 +76,14 @@ def diagnose(network: Network, reference: Network, pictures: Pictures, precision
     inside = pictures.content
     if float((found_m.std(axis=(1, 2)) / found_m.mean(axis=(1, 2))).min()) < _LEAST_SPREAD:
         return "one depth everywhere: the graph lost its input"
+    unexplained = (1 - _EXPLAINED) * _median_error(found_m, wanted_m, inside)
     scale = float(np.median(found_m[inside] / wanted_m[inside]))
-    if (
-        abs(scale - 1) > _SAME
-        and _median_error(found_m / np.float32(scale), wanted_m, inside) < _SAME
-    ):
+    if _median_error(found_m / np.float32(scale), wanted_m, inside) < unexplained:
         return f"all depths are {scale:.4g} times the student's{_unit(scale)}"
-    if _median_error(found_m, wanted_m, inside) > _SAME:
-        for mistake in _MISTAKES:
-            mistaken_m = reference(mistake.make(pictures)).depth_m
-            if _median_error(found_m, mistaken_m, inside) < _SAME:
-                return mistake.said
+    for mistake in _MISTAKES:
+        mistaken_m = reference(mistake.make(pictures)).depth_m
+        if _median_error(found_m, mistaken_m, inside) < unexplained:
+            return mistake.said
     if precision == "int8":
         return "its steps do not fit real activations: calibrate on pictures of such scenes"
     return "it is another network than the checkpoint, or the engine computes it wrongly"

@@ -56,8 +56,7 @@ class Environment:
     def build(self) -> None:
         """Make it unless it is there and of this recipe; raises CannotBuild."""
         constraints = REPOSITORY / "constraints.txt"
-        recipe = self.requirements.read_bytes() + constraints.read_bytes() + sys.version.encode()
-        digest = hashlib.sha256(recipe).hexdigest()
+        digest = hashlib.sha256("\n".join(self._recipe(constraints)).encode()).hexdigest()
         stamp = self.folder / "made-from"
         if stamp.is_file() and stamp.read_text(encoding="ascii") == digest:
             return
@@ -68,6 +67,15 @@ class Environment:
         files = ("--constraint", str(constraints), "--requirement", str(self.requirements))
         _run(str(self.python), *_PIP, *options, *files)
         stamp.write_text(digest, encoding="ascii")
+
+    def _recipe(self, constraints: Path) -> list[str]:
+        """All that decides what will be installed: no other pin makes it again."""
+        wanted = self.requirements.read_text(encoding="utf-8").splitlines()
+        pins = constraints.read_text(encoding="utf-8").splitlines()
+        if not self.dependencies:
+            named = {line.partition("=")[0].lower() for line in wanted}
+            pins = [pin for pin in pins if pin.partition("=")[0].lower() in named]
+        return [sys.version, *wanted, *pins]
 
 
 _HERE = Path(__file__).parent

@@ -24,10 +24,10 @@ from fathom.card import MEASURED, NOT_RUN, ModelFile, sha256_of
 from fathom.errors import Code, FathomError
 from training.students.student import Student
 
-# Target to the precisions it is made in. OpenVINO's bf16 is its f32 file, computed so.
+# Target to the precisions it is made in. bf16 is the f32 file, as OpenVINO computes it by default.
 TARGETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "onnx": ("f32", "int8"),
+        "onnx": ("f32", "bf16", "int8"),
         "openvino": ("f32", "bf16", "int8"),
         "torch": ("f32",),
         "tensorrt-rtx": ("f32", "f16", "int8"),
@@ -190,7 +190,10 @@ def make(workshop: Workshop, target: str, precisions: Sequence[str]) -> list[Mad
 
 def _make_onnx(workshop: Workshop, precisions: Sequence[str]) -> list[Made]:
     path = workshop.onnx
-    made = [Made("onnx", "f32", (path,), {"f32": networks.of_onnx(path)})]
+    runs = {"f32": networks.of_onnx(path)}
+    if "bf16" in precisions:
+        runs["bf16"] = networks.of_openvino(path, "bf16")
+    made = [Made("onnx", "f32", (path,), runs)]
     if "int8" in precisions:
         path = workshop.stage / "model.int8.onnx"
         path.write_bytes(workshop.quantised.read_bytes())

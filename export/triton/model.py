@@ -3,6 +3,7 @@
 This file is copied into every published version; it stands on its own and on that version's card.
 """
 
+import ctypes
 import hashlib
 import json
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import triton_python_backend_utils as triton  # type: ignore[import-not-found]  # Triton brings it
+
+_USED = ctypes.c_char_p(b"used_dltensor")
 
 
 class TritonPythonModel:
@@ -36,15 +39,25 @@ class TritonPythonModel:
     def _answer(self, request: Any) -> Any:
         # DLPack both ways: the stub was built for NumPy 1, and under NumPy 2 its own conversions
         # give wrong bytes without a word.
-        frames = np.from_dlpack(triton.get_input_tensor_by_name(request, "frames"))
+        sent = triton.get_input_tensor_by_name(request, "frames")
+        frames = np.frombuffer(np.from_dlpack(sent).tobytes(), np.uint8).reshape(sent.shape())
         found: dict[str, list[Any]] = {name: [] for name in self._outputs}
         for frame in frames:
             answered = self._request.infer(frame[None])
             for name, maps in found.items():
                 maps.append(np.array(answered[name][0]))
         return triton.InferenceResponse(
-            [triton.Tensor.from_dlpack(name, np.stack(maps)) for name, maps in found.items()]
+            [_tensor(name, np.stack(maps)) for name, maps in found.items()]
         )
+
+
+def _tensor(name: str, maps: np.ndarray[Any, Any]) -> Any:
+    """The stub marks a capsule that it took as "used_dlpack", where the standard has
+    "used_dltensor"; NumPy would complain of that in the log, once for every answer."""
+    capsule = maps.__dlpack__()
+    tensor = triton.Tensor.from_dlpack(name, capsule)
+    ctypes.pythonapi.PyCapsule_SetName(ctypes.py_object(capsule), _USED)
+    return tensor
 
 
 def _verify(card: dict[str, Any], folder: Path) -> None:

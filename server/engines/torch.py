@@ -202,7 +202,7 @@ def _refuse_pickles(path: Path) -> None:
                 entries = json.loads(archive.read(name))["config"].values()
                 if any(entry["use_pickle"] for entry in entries):
                     raise ValueError("it holds pickled tensors")
-            elif "/sample_inputs/" in name:
+            elif "/sample_inputs/" in name and archive.getinfo(name).file_size:
                 torch.load(io.BytesIO(archive.read(name)), weights_only=True)
 
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from export.gates import Gate, judge
-from export.networks import Maps, Network, of_onnx, of_student
+from export.networks import Network, of_onnx, of_student
 from export.openvino import refuse_bad_calibration
 from export.pictures import Pictures
+from export.program import in_halves
 from fathom.errors import Code, FathomError
 from fathom.geometry import RGB
 from training.students.student import Prediction, Student
@@ -103,11 +104,16 @@ def test_nan_in_the_weights_is_refused(
 
 def test_a_layer_that_overflows_float16_is_refused(student: Student, pictures: Pictures) -> None:
     loud = copy.deepcopy(student)
-    first = next(m for m in loud.encoder.modules() if isinstance(m, nn.BatchNorm2d))
-    first.weight.data.mul_(1e6)
-    halved = of_student(loud.half())
-    quiet: Network = lambda frames: Maps(halved(frames).depth_m / 0, None)  # noqa: E731
-    gates = judge("tensorrt-rtx f16 graph", "f16", quiet, of_student(student), pictures)
+    # No ReLU6 follows the last layer of a block, which would hide how far it went.
+    last = [
+        m
+        for m in loud.get_submodule("encoder.features.1").modules()
+        if isinstance(m, nn.BatchNorm2d)
+    ][-1]
+    last.weight.data.mul_(1e6)
+    gates = judge(
+        "tensorrt-rtx f16 graph", "f16", of_student(in_halves(loud)), of_student(student), pictures
+    )
     assert "overflows float16" in why(gates)
 
 

@@ -96,9 +96,7 @@ def test_classes_are_compared_where_the_student_has_some(
 
 
 def report(delta1: float, miou: float | None = None) -> Report:
-    mean = Metrics(
-        **dict.fromkeys(Metrics.__dataclass_fields__, 0.1) | {"delta1": delta1}  # type: ignore[arg-type]
-    )
+    mean = Metrics(**dict.fromkeys(Metrics.__dataclass_fields__, 0.1) | {"delta1": delta1})
     labels = None if miou is None else LabelFigures(miou=miou, pixel_accuracy=0.5, iou={})
     return Report(
         protocol="nyu-eigen",

@@ -43,14 +43,16 @@ def test_one_command_leads_from_a_checkpoint_to_a_verified_model(
     out = capsys.readouterr().out
     assert "openvino bf16 p99 relative" in out and "published" in out and "FAILED" not in out
     # A strip and a row for each of two photos and four forms.
-    assert cv2.imread(str(sheet)).shape == (2 * 4 * (64 + 16), 4 * 96, 3)
+    drawn = cv2.imread(str(sheet))
+    assert drawn is not None and drawn.shape == (2 * 4 * (64 + 16), 4 * 96, 3)
 
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with NaN among its weights."""
     student = make_student()
-    student.decoder.predict.bias = torch.nn.Parameter(torch.full((1,), torch.nan))
+    predict = student.get_submodule("decoder.predict")
+    predict.bias = torch.nn.Parameter(torch.full((1,), torch.nan))
     path = tmp_path_factory.mktemp("broken") / "best.safetensors"
     save_student(path, student.spec, student.state_dict(), {})
     return path
