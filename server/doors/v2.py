@@ -81,6 +81,14 @@ class V2:
         """Frames of one request: as many as may wait of one stream."""
         return self.service.limits.waiting_frames
 
+    @property
+    def at_once(self) -> int:
+        """Requests of one stream that are under way; the next are not read until one is answered.
+
+        So many that even the largest fit into what may be open at once.
+        """
+        return max(1, self.service.limits.streams // self.max_batch)
+
     def model(self, name: str, version: str = "") -> ServedModel:
         """The model of that name, empty for the default; raises UNKNOWN_MODEL."""
         model = self.service.models.get(name)

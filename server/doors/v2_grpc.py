@@ -14,9 +14,6 @@ from server.doors.v2 import EXTENSIONS, PLATFORM, SERVER, V2, Inference, Inferre
 
 SERVICE = "inference.GRPCInferenceService"
 _TYPES = {"UINT8": pb.TYPE_UINT8, "FP32": pb.TYPE_FP32}
-# Requests of one stream that are under way at once; more are not read until one is answered.
-_AT_ONCE = 64
-
 Guarded: TypeAlias = Callable[[Any, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
@@ -146,14 +143,16 @@ class _Calls:
 
     async def stream_infer(self, context: Any) -> None:
         """Answer each request of a stream when it is done; its id says which one it was."""
-        room = asyncio.Semaphore(_AT_ONCE)
+        room, one_at_a_time = asyncio.Semaphore(self._v2.at_once), asyncio.Lock()
         async with asyncio.TaskGroup() as under_way:
             while (request := await context.read()) is not aio.EOF:  # type: ignore[attr-defined]
                 await room.acquire()
-                task = under_way.create_task(self._answer(request, context))
+                task = under_way.create_task(self._answer(request, context, one_at_a_time))
                 task.add_done_callback(lambda _: room.release())
 
-    async def _answer(self, request: pb.ModelInferRequest, context: Any) -> None:
+    async def _answer(
+        self, request: pb.ModelInferRequest, context: Any, one_at_a_time: asyncio.Lock
+    ) -> None:
         reply = pb.ModelStreamInferResponse()
         try:
             inferred = await self._v2.infer(_inference(request, None), self._client_of(context))
@@ -161,7 +160,8 @@ class _Calls:
         except FathomError as error:
             reply.error_message = str(error)
             reply.infer_response.id = request.id
-        await context.write(reply)
+        async with one_at_a_time:  # gRPC takes no second message while it writes one
+            await context.write(reply)
 
 
 def _metadata(tensor: Tensor) -> pb.ModelMetadataResponse.TensorMetadata:
