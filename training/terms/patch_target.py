@@ -147,4 +147,5 @@ def window(covered: Mask) -> F32:
         soft = cv2.GaussianBlur(inner, (0, 0), 12)
         share[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1] = 0.5 * soft + 0.01
     inside = cv2.distanceTransform(covered.astype(np.uint8), cv2.DIST_L2, 3)
-    return share * np.minimum(inside / FADE_PX, 1).astype(np.float32)
+    fade = np.minimum(inside / FADE_PX, 1)
+    return np.asarray(share * fade, np.float32)
