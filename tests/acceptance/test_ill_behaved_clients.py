@@ -112,6 +112,20 @@ def test_a_reader_that_takes_nothing_gets_skips_is_cut_and_harms_nobody(
     assert server.stop() == 0
 
 
+def test_a_reader_that_leaves_before_it_is_told_why_is_no_error_of_the_server(
+    start_server: StartServer,
+) -> None:
+    server = start_server("--engine=null", "--window-mib=0.3", "--slow-reader-s=0.5").wait_ready()
+    silent = SilentReader(server.grpc_target)
+    while not samples(server, metrics.FRAMES, outcome="skipped", reason="slow_reader"):
+        pass  # asking takes its time; the test's limit ends a stream that is never cut
+    while samples(server, metrics.STREAMS):
+        pass
+    silent.close()
+    assert server.stop() == 0
+    assert not [line for line in server.log if "ERROR" in line or "Traceback" in line]
+
+
 def test_a_client_that_is_killed_while_it_sends_leaves_nothing(
     null_server: RunningServer,
 ) -> None:
