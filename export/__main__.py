@@ -46,6 +46,7 @@ def _export(words: list[str]) -> int:
         data=given.trained_on,
         data_licence=given.data_licence,
         images=given.images.name,
+        part=f"{given.data.name}, {given.part}" if given.data else "",
         reports=given.figures,
     )
     order = Order(

@@ -16,7 +16,7 @@ from export.targets import Made
 from export.triton.config import MODEL_SOURCE
 from fathom.card import Card, Figure, ModelFile, sha256_of
 from fathom.errors import Code, FathomError
-from fathom.machine import describe_machine
+from fathom.machine import describe_machine, usable_cores
 from training.data.labels import CLASSES, COLOURS
 from training.students.checkpoint import read_notes
 from training.students.student import Student
@@ -26,7 +26,11 @@ _UNITS = {"delta1": "share", "abs_rel": "ratio", "rmse": "m", "log10": "log10 m"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What a file cannot tell of itself: its name, its data, and reports of its evaluation."""
+    """What a file cannot tell of itself: its name, its data, and reports of its evaluation.
+
+    images  what engines were compared on
+    part    what the loss of accuracy was measured on
+    """
 
     name: str
     checkpoint: Path
@@ -34,6 +38,7 @@ class Origin:
     data: str
     data_licence: str
     images: str
+    part: str = ""
     reports: Sequence[Path] = ()
 
 
@@ -75,27 +80,27 @@ def waive(card: Card, failed: Sequence[Gate]) -> Card:
 
 
 def _measured(origin: Origin, gates: Sequence[Gate | NotRun]) -> list[Figure]:
-    protocol = f"{origin.images} against PyTorch float32"
-    return [
-        _figure(
-            gate.title, gate.value, "share" if gate.name.endswith("lost") else "ratio", protocol
-        )
-        for gate in gates
-        if isinstance(gate, Gate) and gate.name != "signature"
-    ]
+    figures = []
+    for gate in gates:
+        if isinstance(gate, Gate) and gate.name != "signature":
+            lost = gate.name.endswith("lost")
+            on, unit = (origin.part, "share") if lost else (origin.images, "ratio")
+            figures.append(_figure(gate.title, gate.value, unit, f"{on} against PyTorch float32"))
+    return figures
 
 
 def _costs(made: Sequence[Made], pictures: Pictures) -> list[Figure]:
-    """What a call costs here, each by itself in turns."""
+    """What a call costs here, in turns; nothing where others keep the cores busy."""
     timed = {
         f"{each.target} {precision}": network
         for each in made
         if not each.is_plan
         for precision, network in each.runs.items()
     }
-    load = os.getloadavg()[0]
+    if os.getloadavg()[0] > usable_cores():
+        return []
     costs_ms = median_costs_ms(list(timed.values()), pictures.frames)
-    protocol = f"median call, batch of one, in turns; load average before {load:.1f}"
+    protocol = "median call, batch of one, in turns"
     return [
         _figure(f"{name} cost", cost_ms, "ms", protocol)
         for name, cost_ms in zip(timed, costs_ms, strict=True)
