@@ -133,7 +133,7 @@ class Workshop:
         return path
 
     def onnx_in(self, precision: str) -> Path:
-        """The graph as an engine is given it."""
+        """The graph as a builder of plans is given it."""
         return {
             "f32": lambda: self.onnx,
             "f16": lambda: self.halves,

@@ -13,6 +13,7 @@ from export.repository import SUMS, publish, staged, sums_of
 from export.triton.config import make_configs
 from fathom.card import CARD_FILE, Card, Figure, ModelFile, read_card, sha256_of, verify_files
 from fathom.errors import Code, FathomError
+from tests.export.conftest import REPOSITORY
 from tests.export.test_repository import CARD
 
 
@@ -56,6 +57,10 @@ def test_a_repository_as_it_was_published_is_right(
 ) -> None:
     assert main(["verify", str(repository)]) == 0
     assert "WRONG" not in capsys.readouterr().out
+
+
+def test_the_committed_repository_is_right() -> None:
+    assert wrong(REPOSITORY / "model_repository") == []
 
 
 def test_one_flipped_bit_anywhere_is_found(repository: Path) -> None:

@@ -62,7 +62,7 @@ def publish_tiny(repository: Path, model_path: Path) -> Card:
                     bytes=path.stat().st_size,
                     sha256=sha256_of(path),
                 )
-                for path in sorted(stage.iterdir())[::-1]
+                for path in sorted(stage.iterdir())
             ),
         )
         publish(repository, card, make_configs(card), stage)
