@@ -34,7 +34,7 @@ from fathom.values import EncodedDepth, Image, OpenStream, Policy
 from fathom.wire.depth_pb2_grpc import DepthStub
 
 # Without it all channels of a process share one connection.
-_OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
+OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
 # Time to start every camera's tasks before the first frame is due.
 _RUN_UP_S = 0.2
 
@@ -79,7 +79,7 @@ async def _drive(arguments: argparse.Namespace, picture: Image, tallies: Sequenc
     async with AsyncExitStack() as stack:
         streams = [
             await stack.enter_async_context(
-                _stream(arguments.target, OpenStream(policy=policy, name=f"camera-{i}"))
+                camera_stream(arguments.target, OpenStream(policy=policy, name=f"camera-{i}"))
             )
             for i in range(len(tallies))
         ]
@@ -103,8 +103,8 @@ async def _drive(arguments: argparse.Namespace, picture: Image, tallies: Sequenc
 
 
 @asynccontextmanager
-async def _stream(target: str, opening: OpenStream) -> AsyncIterator[Stream]:
-    options = (*CHANNEL_OPTIONS, _OWN_CONNECTION)
+async def camera_stream(target: str, opening: OpenStream) -> AsyncIterator[Stream]:
+    options = (*CHANNEL_OPTIONS, OWN_CONNECTION)
     async with (
         aio.insecure_channel(target, options=options) as channel,
         Stream(DepthStub(channel), time.monotonic) as stream,

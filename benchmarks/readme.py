@@ -17,6 +17,7 @@ README = ROOT / "README.md"
 MODEL = ROOT / "model_repository" / "indoor-mnv2"
 BEGIN = "<!-- figures: begin (benchmarks/readme.py writes this part) -->"
 END = "<!-- figures: end -->"
+RESULTS = ("fps", "fps_against_in_process", "rivals", "overload", "flicker")
 _NAMES = {"delta1": "delta1", "abs_rel": "AbsRel", "rmse": "RMSE", "log10": "log10"}
 
 
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the figures, or with --check compare; 1 if they differ."""
     check = "--check" in (sys.argv[1:] if argv is None else argv)
     text = README.read_text(encoding="utf-8")
-    figures = render(read_card(MODEL / CARD_FILE), _result("fps"), _result("overload"))
+    figures = render(read_card(MODEL / CARD_FILE), {name: _result(name) for name in RESULTS})
     wanted = with_figures(text, figures)
     if check and wanted != text:
         print("README.md does not quote the committed results: run python -m benchmarks.readme")
@@ -40,9 +41,18 @@ def with_figures(text: str, figures: str) -> str:
     return f"{before}{BEGIN}\n{figures}\n{END}{after}"
 
 
-def render(card: Card, fps: Mapping[str, Any], overload: Mapping[str, Any]) -> str:
-    """All figures, each with its machine and protocol."""
-    return "\n\n".join([_accuracy(card), _speed(card, fps), _overload(overload)])
+def render(card: Card, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """All figures, each with its machine and protocol; results by their names in RESULTS."""
+    return "\n\n".join(
+        [
+            _accuracy(card),
+            _speed(card, results["fps"]),
+            _against(results["fps_against_in_process"]),
+            _rivals(results["rivals"]),
+            _overload(results["overload"]),
+            _flicker(results["flicker"]),
+        ]
+    )
 
 
 def _accuracy(card: Card) -> str:
@@ -84,6 +94,48 @@ def _speed(card: Card, result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"The server holds {memory:.0f} MiB of memory meanwhile."])
 
 
+def _against(result: Mapping[str, Any]) -> str:
+    figures = result["figures"]
+    fps = figures["fps"]
+    best = fps[figures["best_in_process"]]
+    return (
+        f"One saturated stream gets {fps['server']:.0f} of the {best:.0f} frames/s that the same"
+        f" work reaches in one process on the same cores, {figures['ratio']:.0%}; a bare gRPC"
+        f" server with nothing but that work behind it gets {fps['bare']:.0f}"
+        f" ({figures['ratio_bare']:.0%}), and with a client that builds and reads every message"
+        f" it is {fps['session']:.0f} ({result['date'][:10]};"
+        " `python benchmarks/fps.py --against-in-process`)."
+    )
+
+
+def _rivals(result: Mapping[str, Any]) -> str:
+    figures = result["figures"]
+    rows = figures["rows"]
+    scenes = list(dict.fromkeys(_scene(row) for row in rows))
+    lines = [
+        f"**Beside others**: `{figures['model']}`, the same file in the same engine, on"
+        f" {result['machine']}; median of {figures['rounds']} rounds of {figures['seconds']:.0f} s,"
+        f" {result['date'][:10]}; `python -m benchmarks.rivals`. A client sends every frame when"
+        " it is due, or one at a time and then the newest.",
+        "",
+        "| server, client | " + " | ".join(f"{s}: frames/s | age p99 ms" for s in scenes) + " |",
+        "|---|" + "---|---|" * len(scenes),
+    ]
+    clients = dict.fromkeys((row["cell"]["server"], row["cell"]["style"]) for row in rows)
+    for client in clients:
+        mine = [row for row in rows if (row["cell"]["server"], row["cell"]["style"]) == client]
+        cells = [
+            f"{row['figures']['fps']:.0f} | {row['figures']['age_p99_ms']:.0f}" for row in mine
+        ]
+        lines.append(f"| {client[0]}, {client[1]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _scene(row: Mapping[str, Any]) -> str:
+    scene = row["cell"]["scene"]
+    return f"{scene['cameras']} x {scene['fps']:.0f} fps"
+
+
 def _overload(result: Mapping[str, Any]) -> str:
     runs = result["figures"]["runs"]
     first = runs[0]
@@ -104,6 +156,24 @@ def _overload(result: Mapping[str, Any]) -> str:
     ]
     picture = "![Worst age in each 5 s, by camera](benchmarks/results/overload.png)"
     return "\n".join([*lines, "", picture])
+
+
+def _flicker(result: Mapping[str, Any]) -> str:
+    figures = result["figures"]
+    sources = {"samples/desk.mp4": "desk.mp4", "a still photo": "still photo", "a clip": "frames"}
+    lines = [
+        "**Smoothing**: mean change of depth from frame to frame on pixels that do not move, and"
+        f" what it costs against a depth camera; {result['date'][:10]}; `benchmarks/flicker.py`,"
+        " the clip is `fr1/rpy` of TUM RGB-D.",
+        "",
+        "| strength | " + " | ".join(sources) + " | AbsRel of the clip |",
+        "|---|" + "---|" * (len(sources) + 1),
+    ]
+    for strength in ("0", "0.5", "0.8"):
+        parts = [figures[source][f"strength_{strength}"] for source in sources.values()]
+        changes = " | ".join(f"{part['mean_percent']:.1f} %" for part in parts)
+        lines.append(f"| {strength} | {changes} | {parts[-1]['abs_rel']:.4f} |")
+    return "\n".join(lines)
 
 
 def _unit(unit: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from fathom.machine import describe_machine
 
 FOLDER = Path(__file__).parent / "results"
+_ROOT = Path(__file__).parent.parent
 _PACKAGES = ("numpy", "opencv-python-headless", "openvino", "grpcio", "simplejpeg", "uvloop")
 
 
@@ -43,7 +44,7 @@ def write_result(path: Path, figures: Mapping[str, object], load_before: Sequenc
     load_before  `os.getloadavg()` from before the run: the run itself is load
     """
     result = {
-        "command": ["python", *sys.argv],
+        "command": _command(),
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
@@ -55,6 +56,16 @@ def write_result(path: Path, figures: Mapping[str, object], load_before: Sequenc
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _command() -> list[str]:
+    """As typed from the repository's root; a module's own path stands for `-m` and its name."""
+    program = Path(sys.argv[0])
+    if program.is_absolute() and program.is_relative_to(_ROOT):
+        module = program.relative_to(_ROOT).with_suffix("")
+        name = ".".join(module.parts).removesuffix(".__main__")
+        return ["python", "-m", name, *sys.argv[1:]]
+    return ["python", *sys.argv]
 
 
 def _commit() -> str:

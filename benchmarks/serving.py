@@ -4,22 +4,29 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _READY = re.compile(r"server\.ready http=(\S+) grpc=(\S+)")
 _STOP_S = 10
+_ERROR = re.compile(r" ERROR |Traceback")
+# Enough to see what goes wrong, and a bound on a server that fails all the time.
+_ERRORS_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where a running server is, and its process number."""
+    """Where a running server is, and its process number.
+
+    errors  what it has logged of faults and bugs so far, a line each
+    """
 
     http: str
     grpc: str
     pid: int
+    errors: list[str] = field(default_factory=list)
 
     @property
     def resident_mib(self) -> float:
@@ -28,6 +35,16 @@ class Serving:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         raise AssertionError("every process of Linux has a VmRSS")
+
+    @property
+    def threads(self) -> int:
+        """Threads the process has now."""
+        return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+    @property
+    def descriptors(self) -> int:
+        """Files and sockets the process has open now."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     @property
     def cpu_s(self) -> float:
@@ -83,7 +100,14 @@ def _wait_until_ready(process: "subprocess.Popen[str]") -> Serving:
     for line in log or ():
         lines.append(line)
         if match := _READY.search(line):
+            server = Serving(match[1], match[2], process.pid)
             # Nobody reads on, so the pipe must be emptied or the server would block on its log.
-            threading.Thread(target=lambda: [None for _ in log or ()], daemon=True).start()
-            return Serving(match[1], match[2], process.pid)
+            threading.Thread(target=_keep_errors, args=(log, server.errors), daemon=True).start()
+            return server
     raise SystemExit("the server did not start:\n" + "".join(lines))
+
+
+def _keep_errors(log: Iterable[str] | None, errors: list[str]) -> None:
+    for line in log or ():
+        if _ERROR.search(line) and len(errors) < _ERRORS_KEPT:
+            errors.append(line.rstrip("\n"))

@@ -86,7 +86,19 @@ def frames_by_outcome(page: str) -> dict[str, int]:
     return counts
 
 
+def total(page: str, name: str) -> float:
+    """The sum of one metric's samples over all its labels, of a page of `/metrics`; 0 for none."""
+    lines = (line.rpartition(" ") for line in page.splitlines())
+    return sum(float(value) for series, _, value in lines if series.partition("{")[0] == name)
+
+
+def read_page(server: Serving) -> str:
+    """`/metrics` of a running server."""
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=10) as page:
+        text: str = page.read().decode()
+        return text
+
+
 def read_frames(server: Serving) -> dict[str, int]:
     """`frames_by_outcome` of a running server."""
-    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=10) as page:
-        return frames_by_outcome(page.read().decode())
+    return frames_by_outcome(read_page(server))

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 _START_S = 60.0
@@ -62,11 +62,12 @@ def memory_mib(pid: int) -> float:
 def _becomes_ready(process: "subprocess.Popen[bytes]", port: int, path: str) -> bool:
     give_up_s = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < give_up_s:
-        with suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        asking = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        with suppress(OSError, http.client.HTTPException), closing(asking) as connection:
             connection.request("GET", path)
-            if connection.getresponse().status == 200:
-                return True
+            with connection.getresponse() as response:
+                if response.status == 200:
+                    return True
         time.sleep(_POLL_S)
     return False
 

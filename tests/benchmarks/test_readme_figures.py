@@ -49,6 +49,56 @@ OVERLOAD: dict[str, Any] = {
 }
 
 
+AGAINST: dict[str, Any] = {
+    "date": "2026-11-21T00:00:00+00:00",
+    "figures": {
+        "fps": {"server": 86.4, "session": 80.0, "bare": 90.0, "two_lanes": 100.4},
+        "best_in_process": "two_lanes",
+        "ratio": 0.861,
+        "ratio_bare": 0.896,
+    },
+}
+
+
+def rival(server: str, style: str, cameras: int, fps: float, p99_ms: float) -> dict[str, Any]:
+    scene = {"cameras": cameras, "fps": 15.0}
+    cell = {"server": server, "style": style, "scene": scene}
+    return {"cell": cell, "figures": {"fps": fps, "age_p99_ms": p99_ms}}
+
+
+RIVALS: dict[str, Any] = {
+    "machine": "a machine",
+    "date": "2026-11-21T00:00:00+00:00",
+    "figures": {
+        "model": "a-model",
+        "rounds": 2,
+        "seconds": 15.0,
+        "rows": [
+            rival("fathom", "stream", 1, 200.4, 20.0),
+            rival("other", "every frame", 1, 100.0, 5000.0),
+            rival("fathom", "stream", 16, 210.0, 70.0),
+            rival("other", "every frame", 16, 90.0, 6000.0),
+        ],
+    },
+}
+
+CHANGES = {
+    f"strength_{strength}": {"mean_percent": percent, "abs_rel": 0.22956}
+    for strength, percent in (("0", 6.62), ("0.5", 3.81), ("0.8", 2.79))
+}
+FLICKER: dict[str, Any] = {
+    "date": "2026-11-21T00:00:00+00:00",
+    "figures": {"desk.mp4": CHANGES, "still photo": CHANGES, "frames": CHANGES},
+}
+RESULTS = {
+    "fps": RESULT,
+    "fps_against_in_process": AGAINST,
+    "rivals": RIVALS,
+    "overload": OVERLOAD,
+    "flicker": FLICKER,
+}
+
+
 def test_only_what_stands_between_the_marks_is_replaced() -> None:
     page = f"before\n{BEGIN}\nold\n{END}\nafter"
     assert with_figures(page, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter"
@@ -63,11 +113,14 @@ def test_figures_come_with_machine_protocol_and_unit() -> None:
         machine="a machine",
         date="2026-11-21",
     )
-    text = render(replace(CARD, figures=(rmse,)), RESULT, OVERLOAD)
+    text = render(replace(CARD, figures=(rmse,)), RESULTS)
     assert "nyu-eigen, test, 654 images" in text
     assert "0.587 m" in text or "0.586 m" in text
     assert "a machine" in text and "75 KB" in text and "2026-11-21" in text
     assert "| 2.1x capacity | 99.5% of it | 1.000 | 24 | 40 | 4.6 MiB |" in text
+    assert "| other, every frame | 100 | 5000 | 90 | 6000 |" in text
+    assert "86 of the 100 frames/s" in text and "86%" in text and "90%" in text
+    assert "| 0.5 | 3.8 % | 3.8 % | 3.8 % | 0.2296 |" in text
     assert "| gRPC stream, 4 frames in flight | 4.0 | 5.0 | 6.0 | 200 |" in text
 
 
