@@ -23,7 +23,7 @@ from fathom.errors import Code, FathomError
 from fathom.values import Limits
 from server.core.scheduler import Bounds
 
-EngineName: TypeAlias = Literal["auto", "openvino", "onnxruntime", "torch", "null"]
+EngineName: TypeAlias = Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt", "null"]
 TritonServers: TypeAlias = Annotated[
     str, StringConstraints(pattern=r"^triton://[^\s,/]+:\d+(,[^\s,/]+:\d+)*$")
 ]
@@ -49,8 +49,8 @@ class Settings(BaseSettings):
     grpc_port: int = Field(8001, ge=0, le=65535, description="gRPC port; 0 takes a free one")
     engine: EngineName | TritonServers = Field(
         "auto",
-        description="what computes: auto, openvino, onnxruntime, torch, or Triton servers as"
-        " triton://a:8001,b:8001; null answers a formula, for tests and overhead",
+        description="what computes: auto, openvino, onnxruntime, torch, tensorrt, or Triton servers"
+        " as triton://a:8001,b:8001; null answers a formula, for tests and overhead",
     )
     model_repository: Path = Field(
         Path("model_repository"), description="folder with one folder per model"

@@ -107,6 +107,10 @@ class Endpoints:
             endpoint.open_until_s = now_s + endpoint.rest_s
             endpoint.rest_s = min(2 * endpoint.rest_s, _LONGEST_REST_S)
 
+    def hurried(self, index: int) -> None:
+        """It was given too little time to answer, which says nothing of it."""
+        self._endpoints[index].in_flight -= 1
+
     def checked(self, index: int, *, healthy: bool) -> None:
         """What the server's own health check says; an unhealthy one is not asked."""
         self._endpoints[index].healthy = healthy

@@ -39,10 +39,17 @@ def open_engine(card: Card, folder: Path, settings: Settings) -> Engine:
 
 def _automatic(card: Card) -> str:
     """What this machine runs this model on fastest, from what is installed and was exported."""
-    on_gpu = any(Path("/dev").glob("nvidia[0-9]*")) and importlib.util.find_spec("torch")
-    if on_gpu and any(file.target == "torch" for file in card.files):
-        return "torch"
+    targets = {file.target for file in card.files}
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        if {"tensorrt", "tensorrt-rtx"} & targets and _installed("tensorrt", "tensorrt_rtx"):
+            return "tensorrt"
+        if "torch" in targets and _installed("torch"):
+            return "torch"
     return "openvino"
+
+
+def _installed(*packages: str) -> bool:
+    return any(importlib.util.find_spec(package) for package in packages)
 
 
 def _openvino(card: Card, folder: Path, settings: Settings) -> Engine:
@@ -88,6 +95,20 @@ def _torch(card: Card, folder: Path, settings: Settings) -> Engine:
     )
 
 
+def _tensorrt(card: Card, folder: Path, settings: Settings) -> Engine:
+    from server.engines.tensorrt import TensorRtEngine
+    from server.engines.tensorrt_driver import CudaDriver
+
+    return TensorRtEngine(
+        CudaDriver(),
+        card,
+        folder,
+        precision=settings.precision,
+        lanes=settings.lanes,
+        max_batch=settings.max_batch,
+    )
+
+
 def _triton(card: Card, folder: Path, settings: Settings) -> Engine:  # noqa: ARG001
     from server.engines.triton import TritonEngine
 
@@ -106,5 +127,11 @@ def _cpu_lanes() -> int:
 
 
 _OPENERS: Mapping[str, _Opener] = MappingProxyType(
-    {"openvino": _openvino, "onnxruntime": _onnxruntime, "torch": _torch, "triton": _triton}
+    {
+        "openvino": _openvino,
+        "onnxruntime": _onnxruntime,
+        "torch": _torch,
+        "tensorrt": _tensorrt,
+        "triton": _triton,
+    }
 )

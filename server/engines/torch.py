@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fathom.errors import Code, FathomError
 from fathom.geometry import Size
+from server.engines.batches import graph_sizes
 from server.engines.engine import EngineFault, EngineSpec, Outputs
 
 TARGETS = ("torch",)
@@ -139,7 +140,7 @@ class _GpuLane:
 
     def infer(self, frames: NDArray[np.uint8]) -> Outputs:
         count = len(frames)
-        size = next(size for size in _sizes(self._spec.max_batch) if size >= count)
+        size = next(size for size in graph_sizes(self._spec.max_batch) if size >= count)
         if size not in self._graphs:
             self._graphs[size] = _Graph(self._program, self._sent[:size], self._stream)
         graph = self._graphs[size]
@@ -221,12 +222,6 @@ def _outputs(arrays: list[NDArray[Any]], spec: EngineSpec, count: int) -> Output
         np.asarray(by_name["depth_m"], np.float32),
         None if labels is None else cast(NDArray[np.uint8], labels),
     )
-
-
-def _sizes(largest: int) -> list[int]:
-    """The batch sizes that have a graph: powers of two and the largest; others are padded."""
-    powers = [2**k for k in range(largest.bit_length())]
-    return sorted({size for size in powers if size < largest} | {largest})
 
 
 def _choose_precision(precision: str, able: dict[str, str]) -> str:

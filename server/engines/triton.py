@@ -38,12 +38,21 @@ _OPEN_TIMEOUT_S = 5.0
 # A server that is back is found within a period and a half-open batch.
 _CHECK_PERIOD_S = 0.25
 _CHECK_TIMEOUT_S = 1.0
-# A batch without a deadline is waited for so long, over all servers that it is tried on.
+# The longest that one server is waited for.
 _PATIENCE_S = 2.0
+# A call that was given less time than this and did not make it says nothing of the server.
+_FAIR_S = 0.25
+# When all have failed a batch, or none is well, they are asked again for so long: a server may have
+# been busy for a moment, or its check late. Past that, nobody is waited for.
+_GRACE_S = 0.5
+_LOOK_AGAIN_S = 0.05
 # A call given up may still be computed, and its answer written, for so long.
 _ABANDONED_S = 10.0
 _MOST_LANES = 64
 _GONE = "StatusCode.UNAVAILABLE"
+# Triton's word for a request that its own queue held too long, under the same status.
+_REJECTED = "Request timeout expired"
+_LATE = "StatusCode.DEADLINE_EXCEEDED"
 _OURS = "StatusCode.INVALID_ARGUMENT"
 
 
@@ -136,21 +145,27 @@ class TritonEngine:
         """Depth of a batch from whichever server gives it in time; raises EngineFault, TooLate."""
         if frames.shape[1:] != (*self._spec.input_size, 3):
             raise EngineFault(f"frames of {(*self._spec.input_size, 3)}, not {frames.shape[1:]}")
-        give_up_s = min(self._clock() + _PATIENCE_S, math.inf if due_s is None else due_s)
+        give_up_s = math.inf if due_s is None else due_s
         tried: list[int] = []
         last = "no server is well"
         while (index := self._take(tried, give_up_s)) is not None:
             tried.append(index)
+            timeout_s = self._share_of_time(tried, give_up_s)
             try:
-                return self._ask(index, frames, lane, self._share_of_time(tried, give_up_s))
+                return self._ask(index, frames, lane, timeout_s)
             except InferenceServerException as error:
-                self._failed(index, lane, str(error), gone=error.status() == _GONE)
+                hurried = error.status() == _LATE and timeout_s < _FAIR_S
+                gone = error.status() == _GONE and _REJECTED not in str(error)
+                self._failed(index, lane, str(error), gone=gone, fair=not hurried)
                 last = f"{self._servers[index].address}: {error}"
                 if error.status() == _OURS:
                     break  # another server would say the same
             except BadAnswer as error:
-                self._failed(index, lane, str(error), gone=False)
+                self._failed(index, lane, str(error))
                 last = f"{self._servers[index].address}: {error}"
+            if len(tried) == len(self._servers):
+                tried.clear()
+                give_up_s = min(give_up_s, self._clock() + _GRACE_S)
         if due_s is not None and self._clock() >= due_s:
             raise TooLate(last)
         raise EngineFault(last)
@@ -180,11 +195,16 @@ class TritonEngine:
             self._changed.notify()
         return outputs
 
-    def _failed(self, index: int, lane: int, why: str, *, gone: bool) -> None:
+    def _failed(
+        self, index: int, lane: int, why: str, *, gone: bool = False, fair: bool = True
+    ) -> None:
         server = self._servers[index]
         with self._changed:
             now_s = self._clock()
-            self._endpoints.failed(index, now_s, gone=gone)
+            if fair:
+                self._endpoints.failed(index, now_s, gone=gone)
+            else:
+                self._endpoints.hurried(index)
             # Who was gone comes back without any memory of ours.
             server.abandon(list(server.calls) if gone else [lane], now_s)
             self._changed.notify()
@@ -193,29 +213,38 @@ class TritonEngine:
     def _take(self, tried: Sequence[int], give_up_s: float) -> int | None:
         """A server for this batch; waits while one that is well has all that it takes."""
         with self._changed:
+            hopeless_s: float | None = None
             while (now_s := self._clock()) < give_up_s:
                 index = self._endpoints.take(now_s, tried)
-                if index is not None or not self._endpoints.busy(tried):
+                if index is not None:
                     return index
-                self._changed.wait(give_up_s - now_s)
+                if self._endpoints.busy(tried):
+                    hopeless_s = None
+                elif hopeless_s is None:
+                    hopeless_s = now_s
+                elif now_s - hopeless_s > _GRACE_S:
+                    return None
+                self._changed.wait(min(give_up_s - now_s, _LOOK_AGAIN_S))
         return None
 
     def _share_of_time(self, tried: Sequence[int], give_up_s: float) -> float:
         """How long to wait for this server: while there is another, half of what is left."""
-        left_s = max(1e-3, give_up_s - self._clock())
+        left_s = min(_PATIENCE_S, max(1e-3, give_up_s - self._clock()))
         with self._changed:
             return left_s / 2 if self._endpoints.busy(tried) else left_s
 
     def _check(self, index: int) -> None:
         """One server's health, asked again and again."""
-        server = self._servers[index]
+        server, late = self._servers[index], False
         while not self._closing.wait(_CHECK_PERIOD_S):
             try:
                 healthy = server.client.is_model_ready(
                     self._served.name, str(self._served.version), client_timeout=_CHECK_TIMEOUT_S
                 )
-            except InferenceServerException:
-                healthy = False
+                late = False
+            except InferenceServerException as error:
+                # One check that is late says that the server has much to do, two that it hangs.
+                healthy, late = not late and error.status() != _GONE, True
             with self._changed:
                 self._endpoints.checked(index, healthy=healthy)
                 if not healthy:

@@ -77,8 +77,18 @@ def write_card(
     outputs: tuple[str, ...] = ("depth_m",),
     version: int = 1,
 ) -> Card:
-    """The card of a model, over files that are there or are not."""
-    card = Card(
+    """The card of a model in its folder, over files that are there or are not."""
+    card = new_card(name, files=files, outputs=outputs, version=version)
+    (root / name).mkdir(parents=True, exist_ok=True)
+    (root / name / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+    return card
+
+
+def new_card(
+    name: str, *, files: Sequence[ModelFile], outputs: tuple[str, ...], version: int = 1
+) -> Card:
+    """What a card of the tiny network says."""
+    return Card(
         name=name,
         version=version,
         summary="brighter is farther",
@@ -94,6 +104,3 @@ def write_card(
         figures=(),
         files=tuple(files),
     )
-    (root / name).mkdir(parents=True, exist_ok=True)
-    (root / name / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-    return card

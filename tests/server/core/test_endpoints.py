@@ -93,6 +93,14 @@ def test_failures_of_what_was_in_flight_do_not_lengthen_the_rest() -> None:
     assert endpoints.take(0.25) == 0
 
 
+def test_a_server_that_had_no_time_has_not_failed() -> None:
+    endpoints = Endpoints([1])
+    for _ in range(9):
+        assert endpoints.take(0) == 0
+        endpoints.hurried(0)
+    assert endpoints.open == []
+
+
 def test_an_unhealthy_server_is_not_asked_until_it_is_well() -> None:
     endpoints = Endpoints([1, 1])
     endpoints.checked(0, healthy=False)

@@ -146,10 +146,22 @@ def test_when_all_servers_fail_the_batch_does(opened: Callable[..., TritonEngine
     servers = FakeTriton(), FakeTriton()
     engine = opened(*servers)
     for server in servers:
-        server.fates.append(UNAVAILABLE)
+        server.fates.extend([UNAVAILABLE] * 20)
     with pytest.raises(EngineFault, match="as it was told"):
         depth_m(engine)
-    assert [server.asked for server in servers] == [1, 1]
+    assert all(1 <= server.asked < 5 for server in servers)  # and nobody was hammered
+
+
+def test_a_moment_in_which_all_servers_fail_is_waited_for(
+    opened: Callable[..., TritonEngine],
+) -> None:
+    """One is gone, and the other rejects what its own queue held too long."""
+    gone, busy = FakeTriton(), FakeTriton()
+    engine = opened(gone, busy)
+    gone.stop()
+    busy.fates.append(UNAVAILABLE)
+    assert depth_m(engine) == pytest.approx(GREY_M)
+    assert busy.asked == 2
 
 
 def test_what_every_server_would_refuse_is_asked_once(
