@@ -42,9 +42,9 @@ def test_one_command_leads_from_a_checkpoint_to_a_verified_model(
     assert not any(finding.wrong for finding in verify(repository))
     out = capsys.readouterr().out
     assert "openvino bf16 p99 relative" in out and "published" in out and "FAILED" not in out
-    # A strip and a row for each of two photos and four forms.
+    # A strip and a row for each of two photos and five forms, bf16 of the ONNX file among them.
     drawn = cv2.imread(str(sheet))
-    assert drawn is not None and drawn.shape == (2 * 4 * (64 + 16), 4 * 96, 3)
+    assert drawn is not None and drawn.shape == (2 * 5 * (64 + 16), 4 * 96, 3)
 
 
 @pytest.fixture(scope="module")
