@@ -78,6 +78,7 @@ class NotRun:
     subject: str
 
 
+@np.errstate(invalid="ignore", over="ignore")  # infinities are a finding, not a surprise
 def judge(
     subject: str, precision: str, network: Network, reference: Network, pictures: Pictures
 ) -> list[Gate]:
