@@ -15,13 +15,14 @@ serve: .venv/.ready ## run the server: make serve ARGS="--http-port 18000 --grpc
 test: .venv/.ready .venv-dev/.ready ## run every test
 	$(DEV) -m pytest $(ARGS)
 
-check: .venv-dev/.ready ## format, lint, types, layers, Dockerfile, README's figures, generated code
+check: .venv-dev/.ready ## format, lint, types, layers, Dockerfile, README's figures, SBOM, generated code
 	$(DEV) -m ruff format --check .
 	$(DEV) -m ruff check .
 	$(DEV) -m mypy
 	.venv-dev/bin/lint-imports
 	.venv-dev/bin/hadolint Dockerfile
 	$(DEV) -m benchmarks.readme --check
+	$(DEV) deploy/sbom.py --check
 	@mkdir -p .cache/proto && $(MAKE) --no-print-directory proto PROTO_OUT=.cache/proto
 	for f in $(GENERATED); do diff -u fathom/wire/$$f .cache/proto/fathom/wire/$$f || exit 1; done
 
