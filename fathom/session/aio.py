@@ -323,7 +323,7 @@ class Stream:
         while (delay_s := backoff.next_s(self._clock())) is not None:
             until_s = self._clock() + delay_s
             while self._searching and (left_s := until_s - self._clock()) > 0:
-                await self._wait(left_s)
+                await self._wait(0 if self._ready else left_s)
                 for received in self._settled():
                     yield received
             failure = await self._reopen() if self._searching else end
@@ -375,5 +375,6 @@ class Stream:
         return self._settled()
 
     def _settled(self) -> Iterator[Received]:
-        while self._ready:
+        # Those of now: one who sends after each answer would otherwise never get beyond them.
+        for _ in range(len(self._ready)):
             yield self._ready.popleft()

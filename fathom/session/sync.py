@@ -362,5 +362,6 @@ class Stream:
             self._link.outbox.close()
 
     def _settled(self) -> Iterator[Received]:
-        while self._ready:
+        # Those of now: one who sends after each answer would otherwise never get beyond them.
+        for _ in range(len(self._ready)):
             yield self._ready.popleft()
