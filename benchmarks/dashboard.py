@@ -48,7 +48,7 @@ _COMES_AGAIN_S = 1.0
 _LONGEST_S = 600.0
 # Grafana's own rule: a rate needs four scrapes.
 _RATE_INTERVAL = f"{4 * SCRAPE_S * 1e3:.0f}ms"
-_COLUMNS, _SIZE_PX = 4, (290, 480)
+_COLUMNS, _SIZE_PX = 3, (280, 600)
 _UNITS = {"s": (1e3, "ms"), "percentunit": (100.0, "%"), "bytes": (2**-20, "MiB"), "ops": (1, "/s")}
 
 

@@ -128,7 +128,8 @@ async def _all_visits(
             before_s = time.monotonic()
             await _visit(visitors, kind, astray)
             visits[kind] += 1
-            await asyncio.sleep(max(0.0, before_s + PERIODS_S[kind] - time.monotonic()))
+            next_s = min(before_s + PERIODS_S[kind], start_s + seconds)
+            await asyncio.sleep(max(0.0, next_s - time.monotonic()))
 
     async def tell() -> None:
         with tqdm(total=round(seconds), unit="s", desc="soak") as bar:
