@@ -13,7 +13,7 @@ class Rate:
     """A rate that each client is held to, with a burst that it may take at once.
 
     per_s  0 is no bound
-    burst  one second's worth if None
+    burst  one second's worth, and at least one, if None
 
     What is spent may go into debt, for a picture can be larger than a second's bytes; there is no
     room for more until it is paid.
@@ -21,12 +21,12 @@ class Rate:
 
     def __init__(self, per_s: float = 0.0, burst: float | None = None) -> None:
         self._per_s = per_s
-        self._burst = per_s if burst is None else burst
+        self._burst = max(1.0, per_s) if burst is None else burst
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # how much, and when
 
     def has_room(self, client: str, now_s: float) -> bool:
         """Whether this client has anything left."""
-        return not self._per_s or self._level(client, now_s) > 0
+        return not self._per_s or self._level(client, now_s) >= 1
 
     def spend(self, client: str, amount: float, now_s: float) -> None:
         """Take so much from what the client has left."""

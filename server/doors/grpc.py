@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # no stubs
@@ -26,6 +27,7 @@ from fathom.wire.depth_pb2_grpc import DepthServicer, add_DepthServicer_to_serve
 from fathom.wire.describe import description_to_wire
 from fathom.wire.numbers import to_s
 from fathom.wire.status import status_code, trailing_metadata
+from server.doors.grpc_decoding import DecodingInterceptor, undecodable
 from server.doors.grpc_gate import GateInterceptor
 from server.doors.patience import Patience
 from server.doors.v2 import V2
@@ -75,7 +77,7 @@ class GrpcDoor:
     ) -> None:
         gate = service.entry.gate
         self._server = aio.server(
-            interceptors=[GateInterceptor(gate)] if gate.asks else [],
+            interceptors=[*([GateInterceptor(gate)] if gate.asks else []), DecodingInterceptor()],
             maximum_concurrent_rpcs=_CALLS,
             options=(
                 *_CONNECTION_OPTIONS,
@@ -231,6 +233,8 @@ async def _read_frames(context: Any, stream: Stream, service: Service) -> None:
         stream.end(service.idle())
     except FathomError as error:
         stream.end(error)
+    except DecodeError as error:
+        stream.end(undecodable(error))
     except aio.UsageError:
         stream.end()  # the call is over; the handler learns it by itself
     except Exception:  # noqa: BLE001
@@ -262,6 +266,8 @@ async def _or_abort(context: Any, handler: Callable[[], Awaitable[Any]]) -> Any:
         return await handler()
     except FathomError as error:
         await _abort(context, error)
+    except DecodeError as error:
+        await _abort(context, undecodable(error))
     except (aio.AbortError, asyncio.CancelledError):
         raise
     except Exception:  # noqa: BLE001

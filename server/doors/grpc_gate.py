@@ -10,7 +10,7 @@ from fathom.wire.status import status_code, trailing_metadata
 from server.security.address import client_of_peer
 from server.security.gate import Gate
 
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class GateInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -21,9 +21,9 @@ class GateInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # gener
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         details: grpc.HandlerCallDetails,
-    ) -> _Handler:
+    ) -> Handler:
         metadata = details.invocation_metadata or ()
         given = [str(value) for key, value in metadata if key == "authorization"]
         authorization = given[0] if len(given) == 1 else ", ".join(given)
@@ -36,5 +36,5 @@ class GateInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # gener
             await context.abort(status_code(error), str(error), trailing_metadata(error))
 
         # As a stream in both directions, whatever the method is: such a one waits for no message.
-        handler: _Handler = grpc.stream_stream_rpc_method_handler(refuse)
+        handler: Handler = grpc.stream_stream_rpc_method_handler(refuse)
         return handler

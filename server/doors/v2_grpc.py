@@ -1,15 +1,17 @@
 """`inference.GRPCInferenceService`: the Open Inference Protocol in messages."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from grpc import aio
 
 from fathom.errors import Code, FathomError
 from fathom.wire import kserve_pb2 as pb
+from server.doors.grpc_decoding import undecodable
+from server.doors.patience import Patience
 from server.doors.v2 import EXTENSIONS, PLATFORM, SERVER, V2, Inference, Inferred, Tensor
 
 SERVICE = "inference.GRPCInferenceService"
@@ -145,10 +147,33 @@ class _Calls:
         """Answer each request of a stream when it is done; its id says which one it was."""
         room, one_at_a_time = asyncio.Semaphore(self._v2.at_once), asyncio.Lock()
         async with asyncio.TaskGroup() as under_way:
-            while (request := await context.read()) is not aio.EOF:  # type: ignore[attr-defined]
+            async for request in self._requests(context):
+                if isinstance(request, FathomError):
+                    ended = request
+                    break
                 await room.acquire()
                 task = under_way.create_task(self._answer(request, context, one_at_a_time))
                 task.add_done_callback(lambda _: room.release())
+            else:
+                return
+        raise ended  # here, where no group of tasks wraps it
+
+    async def _requests(self, context: Any) -> AsyncIterator[pb.ModelInferRequest | FathomError]:
+        """What the client sends; last the error of one that sends nothing, or no request."""
+        patience = Patience(self._v2.service.entry.idle_stream_s)
+        try:
+            while True:
+                with patience:
+                    request = await context.read()
+                if request is aio.EOF:  # type: ignore[attr-defined]  # the stubs lag behind grpcio
+                    return
+                yield request
+        except TimeoutError:
+            yield self._v2.service.idle()
+        except DecodeError as error:
+            yield undecodable(error)
+        finally:
+            patience.close()
 
     async def _answer(
         self, request: pb.ModelInferRequest, context: Any, one_at_a_time: asyncio.Lock
