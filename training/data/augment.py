@@ -28,14 +28,16 @@ WINDOW_SHARES = (0.3, 0.4, 0.15, 0.15)
 class Policy:
     """How far an augmentation may go.
 
-    zoom       largest enlargement, as a multiple of the smallest that fills the window
+    zoom       largest enlargement, as a multiple of the smallest that fills the window: cameras
+               with half the field of view must be met in training, for nothing else teaches that
+               the same picture from a longer lens is farther away
     roll_deg   largest turn about the optical axis; depth along the axis does not change with it
     framed     share of pictures in a painted frame: a real border (NYU has a white one) must not
                become the thing from which the network reads scale
     frame      widest frame, as a share of the window's side
     """
 
-    zoom: float = 1.4
+    zoom: float = 2.3
     roll_deg: float = 4.0
     framed: float = 0.3
     frame: float = 0.05
@@ -118,7 +120,9 @@ def random_warp(
     # Shrinking past `fill` leaves room for the frame: the only way to show a whole picture at the
     # scale it has in service, whose border is part of what a camera of NYU's kind sends.
     least, most = (-2 * policy.frame, 4 * policy.frame) if framed else (0.0, math.log(policy.zoom))
-    zoom = fill * math.exp(rng.uniform(least, most))
+    # Whole pictures are what cameras send, so small enlargements are seen more often than large.
+    share = rng.random() if framed else rng.random() ** 2
+    zoom = fill * math.exp(least + share * (most - least))
     # Borders are upright, so framed pictures are.
     turn = 0.0 if framed else math.radians(rng.uniform(-policy.roll_deg, policy.roll_deg))
     mirror = -1.0 if rng.random() < policy.flip else 1.0
