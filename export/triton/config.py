@@ -17,8 +17,9 @@ from fathom.card import Card, ModelFile
 CONFIG_FILE, CONFIGS = "config.pbtxt", "configs"
 MODEL_SOURCE = Path(__file__).with_name("model.py")
 MAX_BATCH = 8
-# Triton ignores a client's deadline unless the model sets a default one.
-_QUEUE_TIMEOUT_US = 100_000
+# Triton ignores a client's deadline unless the model sets a default one. Long enough for a request
+# to live through the moment in which a new version starts on the same cores.
+_QUEUE_TIMEOUT_US = 2_000_000
 _QUEUE_DELAY_US = 2_000
 _CPU, _AUTO = triton.ModelInstanceGroup.KIND_CPU, triton.ModelInstanceGroup.KIND_AUTO
 
