@@ -61,7 +61,7 @@ class Stream:
     def offer(self, frame: Frame) -> None:
         """Take a frame in; raises BAD_SEQUENCE."""
         # Where every frame counts the sender was slowed; elsewhere one past the rate is a skip.
-        if self._over_rate() and not self._waits:
+        if not self._waits and self._over_rate():
             self._dispatch.pass_over(self.id, frame, SkipReason.OVER_RATE)
             self._unanswered += 1
             return
