@@ -22,10 +22,11 @@ from training.data.check import check, some
 from training.data.forms import FORMS, recognise
 from training.data.reader import ALL
 from training.data.scale import compare_scale
+from training.flags import parse
 from training.loop import train
 from training.parallel import joined
 from training.prepare import recipe_of
-from training.settings import AblationSettings, CheckSettings, EvalSettings, TrainSettings, parse
+from training.settings import AblationSettings, CheckSettings, EvalSettings, TrainSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:

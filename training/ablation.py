@@ -24,9 +24,10 @@ from statistics import fmean
 from typing import cast
 
 from fathom.errors import Code, FathomError
+from training.flags import parse
 from training.loop import BEST, LAST, METRICS, PATHS, train
 from training.prepare import recipe_of
-from training.settings import TrainSettings, parse
+from training.settings import TrainSettings
 from training.students.checkpoint import read_notes, write_atomically
 
 TOLD = ("delta1", "abs_rel", "rmse")

@@ -24,10 +24,11 @@ from training.data.sample import Batch, Sample
 from training.evaluation import answered, evaluate, least_fitted, scored_student
 from training.feed import feed
 from training.losses import Term, check_used
+from training.memory import keep_freed_memory
 from training.parallel import ALONE, World, share_statistics
 from training.recipes.recipe import Recipe
 from training.settings import TrainSettings
-from training.students.checkpoint import save_student, write_atomically
+from training.students.checkpoint import go_on_from, save_student, write_atomically
 from training.students.encoder import load_imagenet
 from training.students.student import Prediction, Student
 
@@ -36,7 +37,7 @@ SHEET_ROWS = 8
 # What may change when a run is resumed: where it lives, how fast it goes, and how long it will be
 # (time on a machine runs out; rates then follow the new length). Bits repeat if none of it does.
 PATHS = {"data", "encoder_weights", "out", "teacher_weights", "teacher_cache", "unlabelled"}
-PATHS |= {"auxiliary", "feature_teacher", "own_teacher", "sequence"}
+PATHS |= {"auxiliary", "feature_teacher", "own_teacher", "sequence", "start_from"}
 MAY_CHANGE = PATHS | {"resume", "threads", "epochs", "tensorboard"}
 
 
@@ -69,6 +70,7 @@ def train(settings: TrainSettings, recipe: Recipe, world: World = ALONE) -> Path
     returns  the file of the averaged weights with the best delta1 on the validation pictures
     raises   BAD_SETTING, BAD_DATA, BAD_MODEL
     """
+    keep_freed_memory()
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     folder = NyuFolder(settings.data)
@@ -153,6 +155,8 @@ def make_student(settings: TrainSettings) -> Student:
     student = Student(settings.spec)
     if settings.encoder_weights:
         load_imagenet(student.encoder, settings.encoder_weights)
+    if settings.start_from:
+        go_on_from(settings.start_from, student)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return student.train()
 

@@ -1,53 +1,18 @@
-"""What a run or an evaluation is told from outside, by flags alone: a variable somebody exported
-last week must not decide a number. Knows what each setting means, not what is done with it.
-"""
+"""What a run or an evaluation is told. Knows what each setting means, not what is done with it."""
 
-import difflib
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    CliPositionalArg,
-    CliSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import CliPositionalArg
 
-from fathom.errors import Code, FathomError
 from training.data.forms import FORMS
 from training.data.reader import ALL
 from training.evaluation import PROTOCOLS
+from training.flags import FlagSettings
 from training.recipes import RECIPES, compose
 from training.students.spec import ClassCount, DecoderName, EncoderName, HeadName, StudentSpec
 from training.teachers.choice import TEACHERS
-
-
-class FlagSettings(BaseSettings):
-    """What the two commands below share: how flags are spelled, and that there is nothing else."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        cli_prog_name="python -m training",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic's signature
-        init_settings: PydanticBaseSettingsSource,
-        *_unused: PydanticBaseSettingsSource,
-        **_unused_too: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """No environment, no file."""
-        return (init_settings,)
 
 
 class TrainSettings(FlagSettings):
@@ -62,6 +27,9 @@ class TrainSettings(FlagSettings):
     data: Path = Field(description="NYU folder, see training/data/nyu.py for its form")
     encoder_weights: Path | None = Field(
         None, description="safetensors with torchvision's keys of --encoder; none: random weights"
+    )
+    start_from: Path | None = Field(
+        None, description="checkpoint of ours to go on from; what it lacks starts fresh"
     )
     encoder: EncoderName = Field("mobilenet-v2", description="from pixels to feature maps")
     decoder: DecoderName = Field(
@@ -261,38 +229,3 @@ class AblationSettings(FlagSettings):
     plan: Path | None = Field(None, description="TOML, see training/ablation.py for its form")
     out: Path = Field(Path("runs"), description="folder for the folders of the plan's runs")
     report: Path = Field(description="JSON file to write; a table goes beside it")
-
-
-Settings = TypeVar("Settings", TrainSettings, EvalSettings, CheckSettings, AblationSettings)
-
-
-def parse(kind: type[Settings], argv: Sequence[str]) -> Settings:
-    """Read flags.
-
-    raises  BAD_SETTING for an unknown flag (naming the nearest known one) or a bad value;
-            SystemExit for --help
-    """
-    known: list[str] = [f"--{name.replace('_', '-')}" for name in kind.model_fields]
-    switches = [name for name, field in kind.model_fields.items() if field.annotation is bool]
-    off: list[str] = [f"--no-{name.replace('_', '-')}" for name in switches]
-    for flag in (word.split("=")[0] for word in argv if word.startswith("--")):
-        if flag not in (*known, *off, "--help"):
-            near = difflib.get_close_matches(flag, known, 1, 0.5)
-            raise FathomError(
-                Code.BAD_SETTING,
-                expected="a known flag",
-                got=flag,
-                repair=f"did you mean {near[0]}?" if near else "see --help",
-            )
-    try:
-        flags = CliSettingsSource[Settings](kind, cli_parse_args=list(argv))
-        return kind(_cli_settings_source=flags)  # type: ignore[call-arg]  # pydantic's own keyword
-    except ValidationError as error:
-        first = error.errors()[0]
-        given = first.get("input")
-        raise FathomError(
-            Code.BAD_SETTING,
-            expected=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-            got="nothing" if first["type"] == "missing" else repr(given),
-            repair="see --help",
-        ) from error

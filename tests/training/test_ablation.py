@@ -9,8 +9,9 @@ import pytest
 from fathom.errors import FathomError
 from training.__main__ import main
 from training.ablation import read_run, write_report
+from training.flags import parse
 from training.loop import BEST, LAST, METRICS
-from training.settings import TrainSettings, parse
+from training.settings import TrainSettings
 from training.students.checkpoint import save_student
 from training.students.spec import StudentSpec
 

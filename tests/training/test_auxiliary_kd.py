@@ -18,11 +18,12 @@ from training.checkpoint import SETTINGS_KEY
 from training.data.loader import Loader
 from training.data.nyu import CONTENT, NyuFolder, read_depth
 from training.feed import feed
+from training.flags import parse
 from training.loop import BEST, LAST, METRICS
 from training.prepare import recipe_of
 from training.recipes import RECIPES
 from training.schedules import Constant
-from training.settings import TrainSettings, parse
+from training.settings import TrainSettings
 from training.students.checkpoint import load_student, read_header, read_notes, save_student
 from training.students.spec import StudentSpec
 from training.students.student import Student

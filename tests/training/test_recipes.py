@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from fathom.errors import Code, FathomError
+from training.flags import parse
 from training.prepare import recipe_of
 from training.recipes import RECIPES, compose
 from training.schedules import Poly
-from training.settings import TrainSettings, parse
+from training.settings import TrainSettings
 
 
 def chosen(*flags: str) -> TrainSettings:

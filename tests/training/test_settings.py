@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import main
+from training.flags import parse
 from training.recipes import RECIPES
-from training.settings import EvalSettings, TrainSettings, parse
+from training.settings import EvalSettings, TrainSettings
 
 WORDS = ["--data", "nyu", "--out", "run"]
 

@@ -50,6 +50,24 @@ def load_student(path: Path) -> Student:
     return student.eval()
 
 
+def go_on_from(path: Path, student: Student) -> None:
+    """Give `student` the weights of a checkpoint; a part that only `student` has stays as it is.
+
+    raises  BAD_MODEL if the checkpoint's student has parts or shapes that this one has not
+    """
+    weights = load_student(path).state_dict()
+    own = student.state_dict()
+    foreign = [k for k, v in weights.items() if k not in own or own[k].shape != v.shape]
+    if foreign:
+        raise FathomError(
+            Code.BAD_MODEL,
+            expected="a checkpoint whose every weight has its place in the student to be trained",
+            got=f"{path}, whose {foreign[0]} has none, as {len(foreign)} in all",
+            repair="ask for the same --encoder, --decoder, --head and --classes as it has",
+        )
+    student.load_state_dict({**own, **weights})
+
+
 def read_notes(path: Path) -> dict[str, object]:
     """What the writer of a student's file noted: recipe, settings, metrics."""
     notes: dict[str, object] = json.loads(read_header(path).get(NOTES_KEY, "{}"))

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from fathom.errors import Code, FathomError
 from training.students.checkpoint import (
     SPEC_KEY,
+    go_on_from,
     load_student,
     read_notes,
     save_student,
@@ -66,3 +67,26 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_student_goes_on_from_one_without_its_head_of_classes(tmp_path: Path) -> None:
+    old, path = Student(StudentSpec()), tmp_path / "old.safetensors"
+    save_student(path, old.spec, old.state_dict(), {})
+    new = Student(StudentSpec(classes=13))
+    fresh = {k: v.clone() for k, v in new.state_dict().items() if k.startswith("segmentation.")}
+    go_on_from(path, new)
+    now = new.state_dict()
+    assert all(torch.equal(now[key], value) for key, value in old.state_dict().items())
+    assert fresh
+    assert all(torch.equal(now[key], value) for key, value in fresh.items())
+
+
+@pytest.mark.parametrize("other", [StudentSpec(encoder="resnet18"), StudentSpec(classes=13)])
+def test_a_student_does_not_go_on_from_one_that_has_more_or_other_parts(
+    other: StudentSpec, tmp_path: Path
+) -> None:
+    old, path = Student(other), tmp_path / "old.safetensors"
+    save_student(path, old.spec, old.state_dict(), {})
+    with pytest.raises(FathomError, match="has none, as") as caught:
+        go_on_from(path, Student(StudentSpec()))
+    assert caught.value.code is Code.BAD_MODEL

@@ -2,7 +2,8 @@
 
 import pytest
 
-from training.settings import TrainSettings, parse
+from training.flags import parse
+from training.settings import TrainSettings
 from training.students.spec import StudentSpec
 from training.students.student import Student
 
