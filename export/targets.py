@@ -3,6 +3,7 @@
 ONNX comes first and always: what is not made by PyTorch is made from it.
 """
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ from torch.export import ExportedProgram
 
 from export import networks
 from export.networks import Network
-from export.onnx import export_onnx
+from export.onnx import export_onnx, halve_weights
 from export.openvino import save_int8, save_openvino
 from export.pictures import Pictures
 from export.plans import Recipe, build_plan, graph_hash, library_version
@@ -24,10 +25,11 @@ from fathom.card import MEASURED, NOT_RUN, ModelFile, sha256_of
 from fathom.errors import Code, FathomError
 from training.students.student import Student
 
-# Target to the precisions it is made in. bf16 is the f32 file, as OpenVINO computes it by default.
+# Target to the precisions it is made in. bf16 is the f32 file, as OpenVINO computes it by default;
+# an ONNX file without f32 among its precisions, but with f16, stores its weights in that.
 TARGETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "onnx": ("f32", "bf16", "int8"),
+        "onnx": ("f32", "f16", "bf16", "int8"),
         "openvino": ("f32", "bf16", "int8"),
         "torch": ("f32",),
         "tensorrt-rtx": ("f32", "f16", "int8"),
@@ -104,7 +106,7 @@ class Workshop:
 
     @cached_property
     def onnx(self) -> Path:
-        path = self.stage / "model.onnx"
+        path = self.scratch / "model.onnx"
         program = self.program
         self.tell("onnx f32: exporting")
         export_onnx(program, path, self.outputs, self.metadata)
@@ -189,14 +191,19 @@ def make(workshop: Workshop, target: str, precisions: Sequence[str]) -> list[Mad
 
 
 def _make_onnx(workshop: Workshop, precisions: Sequence[str]) -> list[Made]:
-    path = workshop.onnx
-    runs = {"f32": networks.of_onnx(path)}
+    stored = "f16" if "f16" in precisions and "f32" not in precisions else "f32"
+    path = workshop.stage / "model.onnx"
+    if stored == "f16":
+        halve_weights(workshop.onnx, path)
+    else:
+        shutil.copyfile(workshop.onnx, path)
+    runs = {stored: networks.of_onnx(path)}
     if "bf16" in precisions:
         runs["bf16"] = networks.of_openvino(path, "bf16")
-    made = [Made("onnx", "f32", (path,), runs)]
+    made = [Made("onnx", stored, (path,), runs)]
     if "int8" in precisions:
         path = workshop.stage / "model.int8.onnx"
-        path.write_bytes(workshop.quantised.read_bytes())
+        shutil.copyfile(workshop.quantised, path)
         made.append(Made("onnx", "int8", (path,), {"int8": networks.of_onnx(path)}))
     return made
 

@@ -27,7 +27,7 @@ _CPU, _AUTO = triton.ModelInstanceGroup.KIND_CPU, triton.ModelInstanceGroup.KIND
 def make_configs(card: Card) -> Mapping[str, str]:
     """File name, relative to the model's folder, to its text."""
     made = {}
-    onnx, ir = _file(card, "onnx", "f32"), _file(card, "openvino", "f32")
+    onnx, ir = _file(card, "onnx"), _file(card, "openvino")
     plans = [file for file in card.files if file.target == "tensorrt"]
     if onnx:
         made[CONFIG_FILE] = _config(card, "onnxruntime", onnx, _AUTO)
@@ -112,8 +112,9 @@ def _warm_up(size: int, card: Card) -> triton.ModelWarmup:
     return triton.ModelWarmup(name=f"batch of {size}", batch_size=size, inputs={INPUT: frames})
 
 
-def _file(card: Card, target: str, precision: str) -> ModelFile | None:
-    fits = (f for f in card.files if (f.target, f.precision) == (target, precision))
+def _file(card: Card, target: str) -> ModelFile | None:
+    """Its file that computes in floating point, whatever its weights are stored in."""
+    fits = (f for f in card.files if f.target == target and f.precision != "int8")
     return next((file for file in fits if not file.path.endswith(".bin")), None)
 
 

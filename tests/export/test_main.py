@@ -47,6 +47,31 @@ def test_one_command_leads_from_a_checkpoint_to_a_verified_model(
     assert drawn is not None and drawn.shape == (2 * 5 * (64 + 16), 4 * 96, 3)
 
 
+@pytest.mark.parametrize("spec", [{"head": "relative"}, {"metric_scale": False}])
+def test_a_student_without_metres_is_not_exported(
+    spec: dict[str, object], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    student, path = make_student(**spec), tmp_path / "best.safetensors"
+    save_student(path, student.spec, student.state_dict(), {})
+    models = tmp_path / "models"
+    assert main([str(path), "--name=tiny", f"--repository={models}", f"--images={photos}"]) == 1
+    assert "expected a student of metric depth" in capsys.readouterr().err
+    assert not models.exists()
+
+
+def test_half_weights_are_what_ships_where_f32_is_not_asked_for(
+    checkpoint: Path, photos: Path, tmp_path: Path
+) -> None:
+    arguments = [str(checkpoint), "--name=tiny", f"--repository={tmp_path}", f"--images={photos}"]
+    assert main([*arguments, "--targets=onnx", "--precisions=f16,bf16"]) == 0
+    card = read_card(tmp_path / "tiny" / CARD_FILE)
+    assert [(f.target, f.precision) for f in card.files if f.path.endswith(".onnx")] == [
+        ("onnx", "f16")
+    ]
+    assert card.figure("onnx f16 median relative") is not None
+    assert card.figure("onnx f32 median relative") is None
+
+
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with NaN among its weights."""

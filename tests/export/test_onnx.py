@@ -1,10 +1,13 @@
+import math
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from onnx import numpy_helper
 
 from export.networks import of_onnx, of_openvino, of_program
+from export.onnx import halve_weights
 from export.openvino import save_openvino
 from export.pictures import Pictures
 from export.program import export_program, save_program
@@ -95,3 +98,28 @@ def test_halves_stay_near_and_answer_in_float32(student: Student, pictures: Pict
     error = np.abs(found_m.numpy() - wanted_m) / wanted_m
     assert 0 < np.median(error) < 5e-3
     assert student.encoder.features[0][0].weight.dtype == torch.float32  # type: ignore[index,union-attr]
+
+
+def test_halved_weights_are_half_the_file_and_move_metres_by_less_than_a_thousandth(
+    student: Student, model_path: Path, pictures: Pictures, tmp_path: Path
+) -> None:
+    halved = tmp_path / "halved.onnx"
+    halve_weights(model_path, halved)
+    assert halved.stat().st_size < 0.6 * model_path.stat().st_size
+    for run in (of_onnx(halved), of_openvino(halved, "f32")):
+        found_m, wanted_m = run(pictures.frames).depth_m, student.predict(pictures.frames)
+        assert 0 < np.median(np.abs(found_m - wanted_m) / wanted_m) < 1e-3
+    properties = {p.key: p.value for p in onnx.load(halved).metadata_props}
+    assert properties["fathom.name"] == "tiny"
+
+
+def test_weights_beyond_f16_stay_as_they_are(model_path: Path, tmp_path: Path) -> None:
+    model = onnx.load(model_path)
+    large = max(model.graph.initializer, key=lambda each: math.prod(each.dims))
+    values = numpy_helper.to_array(large) * np.float32(1e8)
+    large.CopyFrom(numpy_helper.from_array(values, large.name))
+    onnx.save(model, tmp_path / "far.onnx")
+    halve_weights(tmp_path / "far.onnx", tmp_path / "halved.onnx")
+    kept = {each.name: each for each in onnx.load(tmp_path / "halved.onnx").graph.initializer}
+    assert np.array_equal(numpy_helper.to_array(kept[large.name]), values)
+    assert any(name.endswith(".f16") for name in kept)
