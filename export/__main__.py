@@ -3,6 +3,7 @@
     python -m export runs/baseline/best.safetensors --name indoor-mnv2 --figures eval-test.json
     python -m export CHECKPOINT --name NAME --targets onnx,openvino,tensorrt-rtx \\
         --precisions f32,bf16,f16,int8 --compute-capability 8.6,8.9 --calibration PHOTOS --data NYU
+    python -m export model_repository/NAME/current/model.pt2 --name NAME-here --targets tensorrt-rtx
     python -m export list | verify | diff NAME@1 NAME@2 | rollback NAME
 
 Exports, compares with PyTorch on real pictures, and publishes only what passed every gate.
@@ -41,7 +42,6 @@ def _export(words: list[str]) -> int:
     given = _parser().parse_args(words)
     origin = Origin(
         name=given.name,
-        checkpoint=given.checkpoint,
         summary=given.summary,
         data=given.trained_on,
         data_licence=given.data_licence,
@@ -50,7 +50,7 @@ def _export(words: list[str]) -> int:
         reports=given.figures,
     )
     order = Order(
-        checkpoint=given.checkpoint,
+        source=given.source,
         repository=given.repository,
         origin=origin,
         targets=given.targets.split(","),
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("checkpoint", type=Path, help="best.safetensors of a training run")
+    add("source", type=Path, help="best.safetensors of a run, or model.pt2 of a published model")
     add("--name", required=True, help="the model's name in the repository")
     add("--repository", type=Path, default=_REPOSITORY)
     add(

@@ -12,14 +12,13 @@ from export.gates import Gate, NotRun
 from export.networks import median_costs_ms
 from export.pictures import Pictures
 from export.program import output_names
+from export.source import Source
 from export.targets import Made
 from export.triton.config import MODEL_SOURCE
 from fathom.card import Card, Figure, ModelFile, sha256_of
 from fathom.errors import Code, FathomError
 from fathom.machine import describe_machine, usable_cores
 from training.data.labels import CLASSES, COLOURS
-from training.students.checkpoint import read_notes
-from training.students.student import Student
 
 _UNITS = {"delta1": "share", "abs_rel": "ratio", "rmse": "m", "log10": "log10 m"}
 
@@ -33,7 +32,6 @@ class Origin:
     """
 
     name: str
-    checkpoint: Path
     summary: str
     data: str
     data_licence: str
@@ -44,14 +42,14 @@ class Origin:
 
 def make_card(
     origin: Origin,
-    student: Student,
+    source: Source,
     version: int,
     made: Sequence[Made],
     gates: Sequence[Gate | NotRun],
     pictures: Pictures,
 ) -> Card:
     """Everything measured with its protocol and machine, every file with its hash."""
-    spec = student.spec
+    student, spec = source.student, source.student.spec
     figures = [*_measured(origin, gates), *_costs(made, pictures)]
     for report in origin.reports:
         figures += _read_figures(report)
@@ -59,7 +57,7 @@ def make_card(
         name=origin.name,
         version=version,
         summary=origin.summary,
-        recipe=_recipe(origin.checkpoint),
+        recipe=source.recipe,
         data=origin.data,
         data_licence=origin.data_licence,
         parameters=sum(parameter.numel() for parameter in student.parameters()),
@@ -116,11 +114,6 @@ def _triton_file(version: int) -> ModelFile:
         sha256=sha256_of(MODEL_SOURCE),
         made_for="Triton's Python backend with openvino",
     )
-
-
-def _recipe(checkpoint: Path) -> str:
-    settings = read_notes(checkpoint).get("settings")
-    return str(settings.get("recipe", "unknown")) if isinstance(settings, dict) else "unknown"
 
 
 def _read_figures(report: Path) -> list[Figure]:

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from export import networks, signature
@@ -16,6 +16,7 @@ from export.openvino import CALIBRATION
 from export.pictures import Pictures, read_pictures
 from export.report import write_report
 from export.repository import next_version, publish, staged
+from export.source import open_source
 from export.targets import Made, Workshop, choose, make, refuse_early
 from export.tensorrt.capabilities import Capability
 from export.triton.config import CONFIG_FILE, MODEL_SOURCE, make_configs
@@ -26,7 +27,6 @@ from training.data.nyu import NyuFolder, WithLabels
 from training.data.reader import Reader
 from training.evaluation import Report, Scoring, evaluate
 from training.evaluation.scored import Letterboxed
-from training.students.checkpoint import load_student
 from training.students.student import Student, without_classes
 
 
@@ -34,6 +34,7 @@ from training.students.student import Student, without_classes
 class Order:
     """What is asked for.
 
+    source        a run's checkpoint, or a published program
     images        photos to compare engines on
     calibration   photos for int8; None takes `images`
     data, part    labelled pictures to measure the loss of accuracy on; None measures none
@@ -42,7 +43,7 @@ class Order:
     depth_only    leave a segmentation head out
     """
 
-    checkpoint: Path
+    source: Path
     repository: Path
     origin: Origin
     targets: Sequence[str]
@@ -72,10 +73,11 @@ def export(order: Order) -> Path | None:
     tell = Progress()
     chosen = choose(order.targets, order.precisions)
     refuse_early(chosen, order.capabilities)
-    student = load_student(order.checkpoint)
-    refuse_without_metres(student, order.checkpoint)
+    source = open_source(order.source)
+    refuse_without_metres(source.student, order.source)
     if order.depth_only:
-        student = without_classes(student)
+        source = replace(source, student=without_classes(source.student))
+    student = source.student
     pictures = read_pictures(order.images, student.network_size)
     with (
         staged(order.repository, order.origin.name) as stage,
@@ -83,7 +85,7 @@ def export(order: Order) -> Path | None:
     ):
         version = next_version(order.repository / order.origin.name)
         workshop = Workshop(
-            student=student,
+            source=source,
             stage=stage,
             scratch=Path(scratch),
             metadata=_metadata(order.origin.name, version, student),
@@ -99,7 +101,7 @@ def export(order: Order) -> Path | None:
         if order.data is not None:
             tell(f"measuring accuracy on {order.data.name}, {order.part}")
             gates += _judge_accuracies(order, student, reference, made)
-        card = make_card(order.origin, student, version, made, gates, pictures)
+        card = make_card(order.origin, source, version, made, gates, pictures)
         configs = make_configs(card)
         gates += judge_signatures(made, configs[CONFIG_FILE])
         print(table(gates))
@@ -112,14 +114,14 @@ def export(order: Order) -> Path | None:
         return publish(order.repository, waive(card, failed), configs, stage)
 
 
-def refuse_without_metres(student: Student, checkpoint: Path) -> None:
+def refuse_without_metres(student: Student, source: Path) -> None:
     """Everything downstream is told metres: raises BAD_MODEL for a student that knows none."""
     spec = student.spec
     if spec.head == "relative" or not spec.metric_scale:
         raise FathomError(
             Code.BAD_MODEL,
             expected="a student of metric depth",
-            got=f"{checkpoint}, whose depth is known up to "
+            got=f"{source}, whose depth is known up to "
             + ("scale and shift" if spec.head == "relative" else "one factor"),
             repair="train with --head metric or bins on data that has metres",
         )

@@ -5,6 +5,7 @@ The graph contract, the same for all: input `frames` uint8 (N, H, W, 3) with N f
 """
 
 import copy
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -37,10 +38,15 @@ def export_program(student: Student, precision: str = "f32") -> ExportedProgram:
     return torch.export.export(_Outputs(module).eval(), (example,), dynamic_shapes=(batch,))
 
 
-def save_program(program: ExportedProgram, path: Path) -> None:
-    """Write a `.pt2` without its example input, the one part that would be pickled."""
+def save_program(
+    program: ExportedProgram, path: Path, about: Mapping[str, str] | None = None
+) -> None:
+    """Write a `.pt2` without its example input, the one part that would be pickled.
+
+    about  texts that go inside it, by file name
+    """
     program.example_inputs = None
-    torch.export.save(program, path)
+    torch.export.save(program, path, extra_files=dict(about or {}))
 
 
 def in_halves(student: Student) -> Student:

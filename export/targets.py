@@ -20,6 +20,7 @@ from export.pictures import Pictures
 from export.plans import Recipe, build_plan, graph_hash, library_version
 from export.program import export_program, output_names, save_program
 from export.qdq import save_qdq
+from export.source import Source
 from export.tensorrt.capabilities import Capability, check_rtx
 from fathom.card import MEASURED, NOT_RUN, ModelFile, sha256_of
 from fathom.errors import Code, FathomError
@@ -87,13 +88,17 @@ class Workshop:
     tell          shows progress
     """
 
-    student: Student
+    source: Source
     stage: Path
     scratch: Path
     metadata: Mapping[str, str]
     calibration: Callable[[], Pictures]
     capabilities: tuple[Capability, ...]
     tell: Callable[[str], None]
+
+    @property
+    def student(self) -> Student:
+        return self.source.student
 
     @cached_property
     def outputs(self) -> tuple[str, ...]:
@@ -185,7 +190,7 @@ def make(workshop: Workshop, target: str, precisions: Sequence[str]) -> list[Mad
         return list(_make_openvino(workshop, precisions))
     if target == "torch":
         path = workshop.stage / "model.pt2"
-        save_program(workshop.program, path)
+        save_program(workshop.program, path, workshop.source.about)
         return [Made("torch", "f32", (path,), {"f32": networks.of_program(path)})]
     return [_make_plan(workshop, target, precision) for precision in precisions]
 
