@@ -1,6 +1,7 @@
 // Speaks HTTP with the server: models, depth, downloads. Knows no element of the page.
 
 import { parseNpy } from "./npy.js";
+import { centred } from "./points.js";
 import { Problem } from "./problem.js";
 import { mapOf } from "./wire.js";
 
@@ -13,7 +14,7 @@ export async function fetchModels() {
 /**
  * The depth of a photo.
  * options  {model, hfov, size, labels}; what is empty is left to the server; labels: classes too
- * returns  {map: {values, height, width, labels}, model, version, focalPx, focalSource,
+ * returns  {map: {values, height, width, labels, camera}, model, version, focalPx, focalSource,
  *           stages: [{name, ms}], thereAndBackMs}
  */
 export async function fetchDepth(image, { labels, ...options }, signal) {
@@ -23,11 +24,13 @@ export async function fetchDepth(image, { labels, ...options }, signal) {
   const map = labels ? parseJson(await response.json()) : parseNpy(await response.arrayBuffer());
   const thereAndBackMs = performance.now() - askedAt;
   const headers = response.headers;
+  const focalPx = Number.parseFloat(headers.get("Fathom-Focal-Px") ?? "");
   return {
-    map,
+    // What the page can say of a camera is a focal length, so its middle is the picture's.
+    map: { ...map, camera: Number.isFinite(focalPx) ? centred(focalPx, map) : undefined },
     model: headers.get("Fathom-Model") ?? "",
     version: headers.get("Fathom-Model-Version") ?? "",
-    focalPx: Number.parseFloat(headers.get("Fathom-Focal-Px") ?? ""),
+    focalPx,
     focalSource: headers.get("Fathom-Focal-Source") ?? "",
     stages: parseServerTiming(headers.get("Server-Timing") ?? ""),
     thereAndBackMs,

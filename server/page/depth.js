@@ -4,11 +4,12 @@ const SAMPLE = 100_000;
 
 /**
  * Depth in metres, (height, width) in C order; NaN where there is no answer. `labels` are class ids
- * in the same order, undefined of a model without classes.
+ * in the same order, undefined of a model without classes. `camera` {fx, fy, cx, cy}, in pixels of
+ * this map, is what the metres were scaled with; undefined where it was not told.
  */
 export class DepthMap {
-  constructor({ values, height, width, labels }) {
-    Object.assign(this, { values, height, width, labels });
+  constructor({ values, height, width, labels, camera }) {
+    Object.assign(this, { values, height, width, labels, camera });
   }
 
   /** Answered distances, nearest first: every one of a small map, a sample of a big one. */

@@ -74,10 +74,10 @@ export class Live {
   }
 
   #open() {
-    const { model, hfov, labels } = this.host.options();
+    const { model, hfov, labels, smoothing } = this.host.options();
     const camera = hfov ? { hfov_deg: Number(hfov) } : {};
     const classes = labels ? { labels: "LABEL_ENCODING_RAW8" } : {};
-    const options = { depth_encoding: "DEPTH_ENCODING_U16_MM", ...camera, ...classes };
+    const options = { depth_encoding: "DEPTH_ENCODING_U16_MM", smoothing, ...camera, ...classes };
     this.session = new Session({
       connect: () => new WebSocket(new URL("stream", location.href.replace(/^http/, "ws"))),
       opening: { model, stream_name: "page", policy: "POLICY_LATEST", options },

@@ -1,8 +1,10 @@
 // Ties the page together: a photo or a camera comes in, its depth is shown. Knows no pixel.
 
+import { showAnswer } from "./answer.js";
 import { fetchDepth, fetchFile, fetchModels } from "./api.js";
 import { Classes } from "./classes.js";
-import { DepthMap, hfovDeg } from "./depth.js";
+import { DepthMap } from "./depth.js";
+import { intake } from "./intake.js";
 import { Legend } from "./legend.js";
 import { Live } from "./live.js";
 import { Problem } from "./problem.js";
@@ -30,7 +32,7 @@ const live = new Live(document, {
   view,
   legend,
   classes,
-  options: asked,
+  options: () => ({ ...asked(), smoothing: Number($("smoothing").value) }),
   onStart: clearForCamera,
   onProblem: showProblem,
 });
@@ -115,7 +117,7 @@ async function measure() {
   try {
     const large = photoSize && photoSize.width * photoSize.height > LARGE_PHOTO_PX;
     const options = { ...asked(), size: large ? "network" : "source" };
-    showAnswer(await fetchDepth(photo, options, mine.signal));
+    showDepth(await fetchDepth(photo, options, mine.signal));
   } catch (error) {
     if (mine.signal.aborted) return;
     if (!photoSize && !view.map) document.body.dataset.state = "empty"; // there is nothing to look at
@@ -136,7 +138,7 @@ function asked() {
 
 // ---- the answer is shown
 
-function showAnswer(answer) {
+function showDepth(answer) {
   const map = new DepthMap(answer.map);
   document.body.dataset.state = "photo";
   $("panels").hidden = false;
@@ -147,36 +149,7 @@ function showAnswer(answer) {
   const holes = missing > 0 ? `, ${missing < 0.1 ? "under 0.1" : missing.toFixed(1)} % no answer` : "";
   $("depth-note").classList.toggle("holes", missing > 0);
   $("depth-note").textContent = `${map.width} × ${map.height}${holes}`;
-  $("fact-model").textContent = answer.version ? `${answer.model}, version ${answer.version}` : answer.model;
-  const known = Number.isFinite(answer.focalPx);
-  $("fact-focal").textContent = known ? `${answer.focalPx.toFixed(0)} px, ${answer.focalSource}` : "not told";
-  $("fact-hfov").textContent = known ? `${hfovDeg(answer.focalPx, map.width).toFixed(1)}°` : "not told";
-  $("advice").hidden = answer.focalSource !== "assumed";
-  showStages(answer.stages, answer.thereAndBackMs);
-}
-
-function showStages(stages, thereAndBackMs) {
-  const serverMs = stages.reduce((sum, { ms }) => sum + ms, 0);
-  const back = `${shortMs(thereAndBackMs)} there and back`;
-  $("total").textContent = stages.length ? `${shortMs(serverMs)} in the server, ${back}` : back;
-  $("stages").setAttribute("aria-label", stages.map(({ name, ms }) => `${name} ${shortMs(ms)}`).join(", "));
-  $("stages").replaceChildren(...stages.map(({ name, ms }, i) => {
-    const part = document.createElement("span");
-    part.dataset.stage = i % 5;
-    part.title = `${name} ${shortMs(ms)}`;
-    part.style.flexGrow = ms;
-    return part;
-  }));
-  $("stage-names").replaceChildren(...stages.map(({ name, ms }, i) => {
-    const item = document.createElement("li");
-    item.dataset.stage = i % 5;
-    item.append(`${name} `, Object.assign(document.createElement("b"), { textContent: shortMs(ms) }));
-    return item;
-  }));
-}
-
-function shortMs(ms) {
-  return `${ms < 10 ? ms.toFixed(1) : ms.toFixed(0)} ms`;
+  showAnswer(document, answer, map);
 }
 
 function showReading({ u, v, metres, name }) {
@@ -273,48 +246,13 @@ async function download(button) {
 
 // ---- hands and keys
 
-for (const button of document.querySelectorAll("[data-pick]")) {
-  button.addEventListener("click", () => $(button.dataset.pick).click());
-}
+intake(document, take);
 for (const button of document.querySelectorAll("[data-live]")) {
   button.addEventListener("click", () => {
     live.start();
     $("live-toggle").focus(); // the button that was pressed is gone
   });
 }
-for (const input of [$("file"), $("camera")]) {
-  input.addEventListener("change", () => {
-    if (input.files[0]) take(input.files[0]);
-    input.value = ""; // so that the same file can be chosen again
-  });
-}
-document.addEventListener("paste", (event) => {
-  const file = event.clipboardData?.files[0];
-  if (!file) return; // text, for the field it was pasted into
-  event.preventDefault();
-  take(file);
-});
-
-let dragLevel = 0; // enter and leave come for every element crossed
-const carriesFile = (event) => event.dataTransfer?.types.includes("Files");
-document.addEventListener("dragenter", (event) => {
-  if (carriesFile(event)) document.body.classList.toggle("dragging", (dragLevel += 1) > 0);
-});
-document.addEventListener("dragleave", (event) => {
-  if (carriesFile(event)) document.body.classList.toggle("dragging", (dragLevel -= 1) > 0);
-});
-document.addEventListener("dragover", (event) => carriesFile(event) && event.preventDefault());
-document.addEventListener("drop", (event) => {
-  if (!carriesFile(event)) return;
-  event.preventDefault();
-  dragLevel = 0;
-  document.body.classList.remove("dragging");
-  take(event.dataTransfer.files[0]);
-});
-
-$("drop").addEventListener("click", (event) => {
-  if (!event.target.closest("button")) $("file").click();
-});
 $("options").addEventListener("submit", (event) => {
   event.preventDefault(); // Enter in the field of view: "change" has asked already
 });
@@ -323,12 +261,16 @@ $("model").addEventListener("change", () => {
   measure();
 });
 $("hfov").addEventListener("change", measure);
+$("smoothing").addEventListener("change", () => live.reopen());
 for (const radio of document.querySelectorAll("[name=mode]")) {
   radio.addEventListener("change", () => {
     view.setMode(radio.value, legend.range);
     $("depth-name").textContent = radio.value === "classes" ? "Classes" : "Depth";
-    $("opacity-field").hidden = radio.value === "side";
+    $("opacity-field").hidden = !["overlay", "classes"].includes(radio.value);
   });
+}
+for (const radio of document.querySelectorAll("[name=cloud-colours]")) {
+  radio.addEventListener("change", () => view.setCloudColours(radio.value === "photo", legend.range));
 }
 $("opacity").addEventListener("input", () => {
   view.setOpacity(Number($("opacity").value) / 100);

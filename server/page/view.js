@@ -1,6 +1,7 @@
-// The photo, the depth beside or over it, and the probe on both. Knows no network and no file.
+// The photo, the depth beside or over it or in space, and the probe on it. Knows no network, no file.
 
 import { paintClasses } from "./classes.js";
+import { Cloud } from "./cloud.js";
 import { paint } from "./palette.js";
 
 const SHOWN_SIDE_PX = 1600; // a photo is drawn no larger: more is not seen and costs memory
@@ -14,9 +15,14 @@ export class View {
     this.photo = find("photo");
     this.depth = find("depth");
     this.frames = [find("photo-frame"), find("depth-frame")];
+    this.chips = this.pair.querySelectorAll(".chip");
+    this.small = document.createElement("canvas"); // the photo at the map's size
     this.classes = classes;
     this.onProbe = onProbe;
     this.probe = { u: 0.5, v: 0.5 };
+    this.mode = "side";
+    this.cloud = new Cloud(root, (place) => this.moveProbe(place));
+    this.cloudByPhoto = true;
     for (const frame of this.frames) {
       frame.addEventListener("pointermove", (event) => this.#point(frame, event));
       frame.addEventListener("pointerdown", (event) => this.#point(frame, event));
@@ -60,6 +66,7 @@ export class View {
     this.probe = { u: 0.5, v: 0.5 };
     this.pair.dataset.depth = "none";
     this.pixels = undefined; // the next map sets the canvas's size, which wipes it
+    this.cloud.clear();
   }
 
   showDepth(map, range) {
@@ -81,13 +88,21 @@ export class View {
     if (this.byClass && this.map.labels) paintClasses(this.map.labels, this.classes.packed, pixels);
     else paint(this.map.values, nearM, farM, pixels);
     this.depth.getContext("2d").putImageData(this.pixels, 0, 0);
+    if (this.mode === "cloud") this.cloud.show(this.map, this.#cloudColours(pixels));
   }
 
-  /** "side", "overlay", or "classes" over the photo; in an overlay only one frame takes the focus. */
+  /** "side", "overlay", "classes" over the photo, or "cloud"; in an overlay one frame takes the focus. */
   setMode(mode, range) {
+    this.mode = mode;
     this.byClass = mode === "classes";
-    this.pair.dataset.mode = mode === "side" ? "side" : "overlay";
+    this.pair.dataset.mode = this.byClass ? "overlay" : mode;
     this.frames[0].tabIndex = mode === "side" ? 0 : -1;
+    this.recolour(range);
+  }
+
+  /** The cloud in the photo's colours, or in the depth's. */
+  setCloudColours(byPhoto, range) {
+    this.cloudByPhoto = byPhoto;
     this.recolour(range);
   }
 
@@ -107,9 +122,19 @@ export class View {
       cross.style.setProperty("--v", this.probe.v);
       cross.classList.toggle("turn-x", this.probe.u > CHIP_TURNS.x);
       cross.classList.toggle("turn-y", this.probe.v < CHIP_TURNS.y);
-      cross.querySelector(".chip").textContent = text;
     }
+    for (const chip of this.chips) chip.textContent = text;
     this.onProbe({ ...this.probe, metres, name });
+  }
+
+  /** Colours of the map's pixels: the photo's, or the ones that the depth is painted with. */
+  #cloudColours(painted) {
+    if (!this.cloudByPhoto || this.pair.dataset.photo === "none") return painted;
+    const { width, height } = this.map;
+    Object.assign(this.small, { width, height });
+    const context = this.small.getContext("2d", { willReadFrequently: true });
+    context.drawImage(this.photo, 0, 0, width, height);
+    return new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
   }
 
   #shape(width, height) {

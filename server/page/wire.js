@@ -46,11 +46,11 @@ export function readAnswer(buffer) {
 
 /**
  * Metres of little-endian millimetres, and class ids where there are some, one byte a pixel; 0 mm,
- * which is no answer, becomes NaN.
+ * which is no answer, becomes NaN. `camera` is the answer's own, in pixels of the map.
  */
 export function mapOf({ depth, labels, detail }) {
-  const { width, height } = detail;
+  const { width, height, camera } = detail;
   const millimetres = new Uint16Array(depth.buffer, depth.byteOffset, width * height);
   const values = Float32Array.from(millimetres, (mm) => (mm === 0 ? NaN : mm / 1000));
-  return { values, width, height, labels: labels.length ? labels : undefined };
+  return { values, width, height, labels: labels.length ? labels : undefined, camera };
 }

@@ -35,6 +35,10 @@ _FLAGS = (
     "--remote-debugging-port=0",
     "--window-size=1280,900",
 )
+# Windows' numbers, by which Chromium knows keys: https://www.w3.org/TR/uievents/#fixed-virtual-key-codes
+KEYS = {"Tab": 9, "Enter": 13, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}
+ALLOWED = "--use-fake-ui-for-media-stream"  # every request for the camera is granted
+WEBGL = "--enable-unsafe-swiftshader"  # drawn by the CPU
 _LISTENING = re.compile(r"DevTools listening on (ws://\S+)")
 
 
@@ -108,6 +112,12 @@ class Browser:
 
     def click(self, selector: str) -> None:
         self.ask(f"document.querySelector({json.dumps(selector)}).click()")
+
+    def press(self, key: str) -> None:
+        """A key as of a keyboard; `KEYS` has those that are no letters."""
+        typed = {"text": key} if len(key) == 1 else {"windowsVirtualKeyCode": KEYS[key]}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, **typed)
 
     def choose_file(self, selector: str, path: Path) -> None:
         """As a person picks it in the dialogue that a file input opens."""

@@ -14,6 +14,7 @@ from typing import Self, TypeAlias
 
 import pytest
 
+from tests.acceptance.browser import Browser
 from tests.server.tiny_model import write_model
 
 REPOSITORY = Path(__file__).parents[2]
@@ -131,6 +132,7 @@ class RunningServer:
 
 
 StartServer: TypeAlias = Callable[..., RunningServer]
+StartBrowser: TypeAlias = Callable[..., Browser]
 
 
 @pytest.fixture
@@ -146,6 +148,22 @@ def start_server() -> Iterator[StartServer]:
     for server in servers:
         with server:
             pass
+
+
+@pytest.fixture
+def start_browser(tmp_path: Path) -> Iterator[StartBrowser]:
+    """Starts browsers that end with the test; arguments are Chromium's own flags."""
+    browsers: list[Browser] = []
+
+    def start(*flags: str) -> Browser:
+        profile = tmp_path / f"profile-{len(browsers)}"
+        profile.mkdir()
+        browsers.append(Browser(profile, *flags))
+        return browsers[-1]
+
+    yield start
+    for browser in browsers:
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,40 +1,17 @@
 """The live page in a real browser, with the browser's own fake camera, against a real server."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TypeAlias
-
 import pytest
 
-from tests.acceptance.browser import CHROMIUM, Browser
-from tests.acceptance.conftest import RunningServer, StartServer
+from tests.acceptance.browser import ALLOWED, CHROMIUM, Browser
+from tests.acceptance.conftest import RunningServer, StartBrowser, StartServer
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
     pytest.mark.slow,
 ]
 
-ALLOWED = "--use-fake-ui-for-media-stream"  # every request for the camera is granted
-
-StartBrowser: TypeAlias = Callable[..., Browser]
-
 NUMBER = "Number(document.getElementById({!r}).textContent)"
 CAMERA_ON = "document.getElementById('video').srcObject?.active === true"
-
-
-@pytest.fixture
-def start_browser(tmp_path: Path) -> Iterator[StartBrowser]:
-    browsers: list[Browser] = []
-
-    def start(*flags: str) -> Browser:
-        profile = tmp_path / f"profile-{len(browsers)}"
-        profile.mkdir()
-        browsers.append(Browser(profile, *flags))
-        return browsers[-1]
-
-    yield start
-    for browser in browsers:
-        browser.close()
 
 
 def number(name: str) -> str:

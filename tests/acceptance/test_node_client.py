@@ -1,7 +1,7 @@
 """A client of another language and another gRPC, which knows of Fathom only `depth.proto`.
 
 Node with `@grpc/grpc-js`, the contract read from the proto at run time. Its two packages are taken
-by `npm ci` from a lock file without addresses, into a folder that git ignores, once.
+by `npm ci` from a lock file.
 """
 
 import json
@@ -16,16 +16,13 @@ import numpy as np
 import pytest
 
 from tests.acceptance.conftest import REPOSITORY, RunningServer
+from tests.acceptance.npm import installed
 from tests.server.conftest import jpeg
 
 FRAMES = 300
-# Bounds on a hang, far above what either takes.
-INSTALL_S, RUN_S = 60.0, 45.0
+RUN_S = 45.0  # a bound on a hang, far above what it takes
 
 SOURCE = Path(__file__).parent / "node"
-INSTALLED = REPOSITORY / ".cache" / "node"
-# How npm names a registry that cannot be reached; anything else is a broken lock file.
-UNREACHABLE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +50,10 @@ class NodeCamera:
 
 @pytest.fixture(scope="module")
 def camera() -> NodeCamera:
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        pytest.skip("node and npm are not installed")
-    lock = (SOURCE / "package-lock.json").read_bytes()
-    done = INSTALLED / "installed.json"
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "camera.mjs"):
-        shutil.copy(SOURCE / name, INSTALLED)
-    if not done.is_file() or done.read_bytes() != lock:
-        install(npm)
-        done.write_bytes(lock)
-    return NodeCamera(node, INSTALLED)
-
-
-def install(npm: str) -> None:
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
-    try:
-        ended = subprocess.run(
-            command, cwd=INSTALLED, capture_output=True, text=True, timeout=INSTALL_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"npm took its packages from no registry within {INSTALL_S:g} s")
-    if ended.returncode and any(reason in ended.stderr for reason in UNREACHABLE):
-        pytest.skip("npm reaches no registry")
-    assert ended.returncode == 0, ended.stderr
+    folder = installed(SOURCE)
+    node = shutil.which("node")
+    assert node is not None
+    return NodeCamera(node, folder)
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +93,10 @@ def test_every_frame_is_answered_once_in_order_and_the_books_agree(
     assert seen["depths"] == {f"DEPTH_ENCODING_U16_MM {size}": outcomes["answered"]}
 
 
-def test_the_lock_file_names_no_registry() -> None:
+@pytest.mark.parametrize("folder", ["node", "axe"])
+def test_the_lock_files_name_no_registry(folder: str) -> None:
     """Whoever installs takes the packages from their own; the hashes say that they are the same."""
-    lock = json.loads((SOURCE / "package-lock.json").read_text(encoding="utf-8"))
-    packages = [entry for path, entry in lock["packages"].items() if path]
+    text = (SOURCE.parent / folder / "package-lock.json").read_text(encoding="utf-8")
+    packages = [entry for path, entry in json.loads(text)["packages"].items() if path]
     assert packages and all("integrity" in entry for entry in packages)
     assert not any("resolved" in entry for entry in packages)
