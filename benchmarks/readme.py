@@ -5,27 +5,35 @@ python -m benchmarks.readme
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.results import FOLDER
-from fathom.card import CARD_FILE, Card, read_card
+from fathom.card import CARD_FILE, Card, Figure, read_card
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-MODEL = ROOT / "model_repository" / "indoor-mnv2"
+MODELS = ROOT / "model_repository"
 BEGIN = "<!-- figures: begin (benchmarks/readme.py writes this part) -->"
 END = "<!-- figures: end -->"
 RESULTS = ("fps", "fps_against_in_process", "rivals", "overload", "flicker")
-_NAMES = {"delta1": "delta1", "abs_rel": "AbsRel", "rmse": "RMSE", "log10": "log10"}
+DEFAULT = "indoor-mnv2"
+_NAMES = {
+    "delta1": "delta1",
+    "abs_rel": "AbsRel",
+    "rmse": "RMSE",
+    "log10": "log10",
+    "miou": "mIoU",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Write the figures, or with --check compare; 1 if they differ."""
     check = "--check" in (sys.argv[1:] if argv is None else argv)
     text = README.read_text(encoding="utf-8")
-    figures = render(read_card(MODEL / CARD_FILE), {name: _result(name) for name in RESULTS})
+    cards = [read_card(path) for path in sorted(MODELS.glob(f"*/{CARD_FILE}"))]
+    figures = render(cards, {name: _result(name) for name in RESULTS})
     wanted = with_figures(text, figures)
     if check and wanted != text:
         print("README.md does not quote the committed results: run python -m benchmarks.readme")
@@ -41,12 +49,12 @@ def with_figures(text: str, figures: str) -> str:
     return f"{before}{BEGIN}\n{figures}\n{END}{after}"
 
 
-def render(card: Card, results: Mapping[str, Mapping[str, Any]]) -> str:
+def render(cards: Sequence[Card], results: Mapping[str, Mapping[str, Any]]) -> str:
     """All figures, each with its machine and protocol; results by their names in RESULTS."""
     return "\n\n".join(
         [
-            _accuracy(card),
-            _speed(card, results["fps"]),
+            _accuracy(cards),
+            _speed(results["fps"]),
             _against(results["fps_against_in_process"]),
             _rivals(results["rivals"]),
             _overload(results["overload"]),
@@ -55,18 +63,30 @@ def render(card: Card, results: Mapping[str, Mapping[str, Any]]) -> str:
     )
 
 
-def _accuracy(card: Card) -> str:
-    test = [figure for figure in card.figures if ", test," in figure.protocol]
-    names = " | ".join(_NAMES[figure.name] for figure in test)
-    values = " | ".join(f"{figure.value:.3f}{_unit(figure.unit)}" for figure in test)
-    return (
-        f"**Accuracy** of `{card.name}` ({card.parameters / 1e6:.2f} M parameters, trained on"
-        f" {card.data}), protocol `{test[0].protocol}`: Eigen crop, no alignment, no flip.\n\n"
-        f"| {names} |\n{'|---' * len(test)}|\n| {values} |"
-    )
+def _accuracy(cards: Sequence[Card]) -> str:
+    """A row for each model; a figure that one has not is left empty."""
+    lines = [
+        f"**Accuracy** on `{next(iter(_tested(cards[0]).values())).protocol}`: Eigen crop, no alignment, no"
+        f" flip; each seen once. Trained on {cards[0].data}.",
+        "",
+        f"| model | parameters | {' | '.join(_NAMES.values())} |",
+        "|---" * (2 + len(_NAMES)) + "|",
+    ]
+    for card in cards:
+        test = _tested(card)
+        cells = [
+            f"{test[name].value:.3f}{_unit(test[name].unit)}" if name in test else ""
+            for name in _NAMES
+        ]
+        lines.append(f"| `{card.name}` | {card.parameters / 1e6:.2f} M | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
-def _speed(card: Card, result: Mapping[str, Any]) -> str:
+def _tested(card: Card) -> Mapping[str, Figure]:
+    return {figure.name: figure for figure in card.figures if ", test," in figure.protocol}
+
+
+def _speed(result: Mapping[str, Any]) -> str:
     figures = result["figures"]
     rows = [
         ("the network alone", figures["model"]),
@@ -77,7 +97,7 @@ def _speed(card: Card, result: Mapping[str, Any]) -> str:
         ("one camera at 60 frames/s, age", figures["open_loop_60fps"]),
     ]
     lines = [
-        f"**Speed** of `{card.name}` in {figures['precision']} by {figures['engine']} on"
+        f"**Speed** of `{DEFAULT}` in {figures['precision']} by {figures['engine']} on"
         f" {result['machine']}; 640x480 JPEG of {figures['picture_bytes'] / 1e3:.0f} KB in, 16-bit"
         f" millimetres out, the client on the same cores; load average before the run"
         f" {result['load_average_before'][0]:.2f}, {result['date'][:10]}; `make bench`.",

@@ -48,7 +48,9 @@ def test_every_file_is_the_one_that_was_measured(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_student_is_small(folder: Path) -> None:
-    assert read_card(folder / CARD_FILE).parameters <= 4_000_000
+    # 17 M is what system 002 says of its smallest student, a ResNet18.
+    largest = 4_000_000 if "mnv2" in folder.name else 17_000_000
+    assert read_card(folder / CARD_FILE).parameters <= largest
 
 
 def test_shipped_models_are_under_60_mb_in_all() -> None:

@@ -113,9 +113,15 @@ def test_figures_come_with_machine_protocol_and_unit() -> None:
         machine="a machine",
         date="2026-11-21",
     )
-    text = render(replace(CARD, figures=(rmse,)), RESULTS)
+    miou = replace(rmse, name="miou", value=0.4249, unit="share")
+    cards = [
+        replace(CARD, name="small", parameters=1_960_000, figures=(rmse,)),
+        replace(CARD, name="naming", parameters=2_210_000, figures=(rmse, miou)),
+    ]
+    text = render(cards, RESULTS)
     assert "nyu-eigen, test, 654 images" in text
-    assert "0.587 m" in text or "0.586 m" in text
+    assert "| `small` | 1.96 M |  |  | 0.586 m |  |  |" in text
+    assert "| `naming` | 2.21 M |  |  | 0.586 m |  | 0.425 |" in text
     assert "a machine" in text and "75 KB" in text and "2026-11-21" in text
     assert "| 2.1x capacity | 99.5% of it | 1.000 | 24 | 40 | 4.6 MiB |" in text
     assert "| other, every frame | 100 | 5000 | 90 | 6000 |" in text
