@@ -107,7 +107,7 @@ def test_only_what_stands_between_the_marks_is_replaced() -> None:
 def test_figures_come_with_machine_protocol_and_unit() -> None:
     rmse = Figure(
         name="rmse",
-        value=0.5865,
+        value=0.5881,
         unit="m",
         protocol="nyu-eigen, test, 654 images",
         machine="a machine",
@@ -120,8 +120,8 @@ def test_figures_come_with_machine_protocol_and_unit() -> None:
     ]
     text = render(cards, RESULTS)
     assert "nyu-eigen, test, 654 images" in text
-    assert "| `small` | 1.96 M |  |  | 0.586 m |  |  |" in text
-    assert "| `naming` | 2.21 M |  |  | 0.586 m |  | 0.425 |" in text
+    assert "| `small` | 1.96 M |  |  | 0.588 m |  |  |" in text
+    assert "| `naming` | 2.21 M |  |  | 0.588 m |  | 0.425 |" in text
     assert "a machine" in text and "75 KB" in text and "2026-11-21" in text
     assert "| 2.1x capacity | 99.5% of it | 1.000 | 24 | 40 | 4.6 MiB |" in text
     assert "| other, every frame | 100 | 5000 | 90 | 6000 |" in text
