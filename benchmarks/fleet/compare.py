@@ -1,0 +1,122 @@
+"""The simulation beside a real server: the same cameras, with costs measured in the same run.
+
+What is fitted is a node's costs, from two runs of their own (`measure`). Nothing is fitted to the
+cells that are compared.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import generator
+from benchmarks.fleet.costs import Costs
+from benchmarks.fleet.fleet import Scene, simulate
+from benchmarks.fleet.measure import engine_costs, measure
+from benchmarks.fleet.report import Figures, Seen, seen, seen_of
+from benchmarks.serving import Serving, serving
+from benchmarks.tallies import read_run
+
+# Slow against what a busy machine adds to a sleep, fast enough for a p99 in half a minute.
+_SERVER = ("--engine=null", "--null-cost-ms=20")
+_BAR = 0.15
+_MEASURE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """What is compared: each number of cameras at each load, for so many seconds."""
+
+    cameras: Sequence[int]
+    loads: Sequence[float]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One of them, as it was and as it was simulated."""
+
+    cameras: int
+    load: float
+    fps: float
+    real: Seen
+    simulated: Seen
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Simulated over real."""
+        names = ("served_fps", "p50_ms", "p99_ms")
+        return {name: getattr(self.simulated, name) / getattr(self.real, name) for name in names}
+
+    @property
+    def agrees(self) -> bool:
+        return all(abs(ratio - 1) <= _BAR for ratio in self.ratios.values())
+
+
+def compare(
+    cells: Cells, server_arguments: Sequence[str], measure_s: float = _MEASURE_S
+) -> tuple[Costs, list[Cell]]:
+    """The costs that were measured, and every cell."""
+    told = server_arguments or _SERVER
+    spec, curve = engine_costs(told)
+    with serving(told) as server:
+        costs = measure(server, spec, curve, measure_s)
+        done = [
+            _cell(server, costs, cameras, load, cells.seconds)
+            for cameras in cells.cameras
+            for load in cells.loads
+        ]
+    return costs, done
+
+
+def _cell(server: Serving, costs: Costs, cameras: int, load: float, seconds: float) -> Cell:
+    fps = load * costs.capacity_fps / cameras
+    real = _real(server, cameras, fps, seconds)
+    scene = Scene(cameras=cameras, fps=fps, nodes=1, seconds=seconds, spread=False)
+    simulated = seen_of(simulate(scene, costs))
+    return Cell(cameras=cameras, load=load, fps=fps, real=real, simulated=simulated)
+
+
+def _real(server: Serving, cameras: int, fps: float, seconds: float) -> Seen:
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run.npz"
+        pace = (f"--fps={fps}", f"--seconds={seconds}")
+        generator.main([server.grpc, str(out), f"--cameras={cameras}", *pace])
+        run = read_run(out)
+    captured_s = np.concatenate([camera.due_s for camera in run.cameras]).astype(np.float64)
+    ages_s = np.concatenate([camera.ages_s for camera in run.cameras]).astype(np.float64)
+    return seen(captured_s, ages_s, frames=run.sent, seconds=seconds)
+
+
+def figures(cell: Cell) -> Figures:
+    return {
+        "cameras": cell.cameras,
+        "load": cell.load,
+        "fps_each": round(cell.fps, 3),
+        "real": _rounded(cell.real),
+        "simulated": _rounded(cell.simulated),
+        "simulated_over_real": {name: round(ratio, 3) for name, ratio in cell.ratios.items()},
+        "agrees": cell.agrees,
+    }
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """A row for each cell: real, simulated, and their ratio."""
+    lines = [
+        f"{'cameras':>7}{'load':>6}  {'served/s real, sim, ratio':^26}"
+        f"{'age p50 ms':^28}{'age p99 ms':^28}"
+    ]
+    for cell in cells:
+        parts = [
+            f"{getattr(cell.real, name):>9.1f}{getattr(cell.simulated, name):>9.1f}{ratio:>8.3f}  "
+            for name, ratio in cell.ratios.items()
+        ]
+        mark = "" if cell.agrees else f"more than {_BAR:.0%} apart"
+        lines.append(f"{cell.cameras:>7}{cell.load:>6.2g}{''.join(parts)}{mark}")
+    return "\n".join(lines)
+
+
+def _rounded(each: Seen) -> Figures:
+    return {name: round(value, 3) for name, value in asdict(each).items()}
