@@ -1,8 +1,13 @@
-"""The two programs of Prometheus, where there are any."""
+"""The two programs of Prometheus, where there are any; the routes that a server has."""
+
+from collections.abc import Set
 
 import pytest
 
 from benchmarks.monitoring import NoPrometheus, Tools, find_tools
+from server.doors.http import build_app
+from tests.server.conftest import WatchedTelemetry
+from tests.server.doors.conftest import House
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +16,13 @@ def tools() -> Tools:
         return find_tools()
     except NoPrometheus as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def routes() -> Set[str]:
+    """Paths of the HTTP door."""
+    house = House(WatchedTelemetry())
+    try:
+        return {getattr(route, "path", "") for route in build_app(house.service).routes}
+    finally:
+        house.close()
