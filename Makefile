@@ -5,6 +5,7 @@ SERVE := .venv/bin/python
 DEV := .venv-dev/bin/python
 PROTO_OUT ?= .
 GENERATED := depth_pb2.py depth_pb2.pyi depth_pb2_grpc.py depth_pb2_grpc.pyi kserve_pb2.py kserve_pb2.pyi
+MANIFESTS := $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/base/*.yaml deploy/kubernetes/overlays/*/*.yaml))
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: serve test check fmt proto bench triton export-rtx clean
@@ -15,12 +16,14 @@ serve: .venv/.ready ## run the server: make serve ARGS="--http-port 18000 --grpc
 test: .venv/.ready .venv-dev/.ready ## run every test
 	$(DEV) -m pytest $(ARGS)
 
-check: .venv-dev/.ready ## format, lint, types, layers, Dockerfile, README's figures, SBOM, generated code
+check: .venv-dev/.ready .venv-compose/.ready ## format, lint, types, layers, deployment, README's figures, SBOM, generated code
 	$(DEV) -m ruff format --check .
 	$(DEV) -m ruff check .
 	$(DEV) -m mypy
 	.venv-dev/bin/lint-imports
 	.venv-dev/bin/hadolint Dockerfile
+	.venv-compose/bin/docker-compose --file deploy/compose.yaml config --quiet
+	.venv-dev/bin/kubernetes-validate -k 1.30 --strict --quiet $(MANIFESTS)
 	$(DEV) -m benchmarks.readme --check
 	$(DEV) deploy/sbom.py --check
 	@mkdir -p .cache/proto && $(MAKE) --no-print-directory proto PROTO_OUT=.cache/proto
@@ -48,7 +51,7 @@ export-rtx: .venv-dev/.ready ## .venv-export-rtx, which builds TensorRT-RTX plan
 	$(DEV) -m export.environments export-rtx
 
 clean:
-	rm -rf .venv .venv-dev .cache
+	rm -rf .venv .venv-dev .venv-compose .cache
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -58,4 +61,9 @@ clean:
 .venv-dev/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-dev
 	$(DEV) $(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+.venv-compose/.ready: deploy/compose-requirements.txt constraints.txt
+	$(PYTHON) -m venv .venv-compose
+	.venv-compose/bin/python $(PIP_INSTALL) --no-deps --requirement deploy/compose-requirements.txt
 	@touch $@
