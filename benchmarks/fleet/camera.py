@@ -114,7 +114,7 @@ class Camera:
             self._backoff.connected(self._timeline.now_s)
 
     def _arrival_s(self) -> float:
-        way_s = 0.0 if self.link is None else self.link.node.way_s()
+        way_s = 0.0 if self.link is None else self.link.node.way_s
         return self._plan.due_s(self._k) + way_s
 
     def _frame(self) -> None:

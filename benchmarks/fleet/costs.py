@@ -37,6 +37,10 @@ class Spread:
         return cls((0.0, 1.0), (value, value))
 
     @property
+    def median(self) -> float:
+        return float(np.interp(0.5, self.shares, self.values))
+
+    @property
     def mean(self) -> float:
         return float(np.trapezoid(self.values, self.shares))
 

@@ -17,8 +17,8 @@ from benchmarks.fleet.timeline import Timeline
 from server.core.scheduler import Ticket
 
 # As in `server/handoff.py`.
-_MARGIN_S = 0.001
-_LEAD_WEIGHT = 0.1
+MARGIN_S = 0.001
+LEAD_WEIGHT = 0.1
 
 
 class Host(Protocol):
@@ -125,7 +125,7 @@ class Overlapping:
             self._host.ask(self)
 
     def _decoded(self, batch: _Batch) -> None:
-        self._lead_s += _LEAD_WEIGHT * (self._timeline.now_s - batch.taken_s - self._lead_s)
+        self._lead_s += LEAD_WEIGHT * (self._timeline.now_s - batch.taken_s - self._lead_s)
         self._ahead = batch
         if not self._computing:
             self._compute(batch)
@@ -136,7 +136,7 @@ class Overlapping:
         self._turn += 1
         infer_s = self._times.infer(frames)
         self._timeline.at(now_s + infer_s, self._computed, batch, infer_s)
-        wanted_s = now_s + self._costs.curve.cost_s(frames) - self._lead_s - _MARGIN_S
+        wanted_s = now_s + self._costs.curve.cost_s(frames) - self._lead_s - MARGIN_S
         self._timeline.at(max(now_s, wanted_s), self._want, self._turn)
 
     def _computed(self, batch: _Batch, infer_s: float) -> None:

@@ -42,6 +42,7 @@ class Node:
     """A server that others may open streams with, until it dies.
 
     number  of this node; with the seed it decides what its costs are drawn
+    way_s   that a picture travels to it
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Node:
         self._scheduler = Scheduler(bounds, costs.curve)
         self._streams: dict[int, _Stream] = {}
         rng = np.random.default_rng([seed, number])
+        # Half of a frame's usual way; how the whole varies is put into the way back.
+        self.way_s = costs.carry.median / 2
         self._carry = costs.carry.draws(rng)
         self._idle: deque[Lane] = deque()
         for _ in range(costs.lanes):
@@ -71,10 +74,6 @@ class Node:
         stream = self._scheduler.open(StreamTerms(client=client))
         self._streams[stream] = _Stream(deliver)
         return stream
-
-    def way_s(self) -> float:
-        """How long the next picture travels: half of a frame's whole way."""
-        return next(self._carry) / 2
 
     def offer(self, stream: int, seq: int, captured_s: float) -> None:
         """A frame's last byte came now; what becomes of it arrives by the stream's `deliver`."""
@@ -141,4 +140,5 @@ class Node:
         for leaving in stream.reorder.settle(ticket.frame.seq, (name, ticket.captured_s, at_s)):
             what, captured_s, decided_s = leaving
             # What was held back for an older frame leaves with it.
-            stream.deliver(what, captured_s, max(decided_s, at_s) + next(self._carry) / 2)
+            back_s = max(0.0, next(self._carry) - self.way_s)
+            stream.deliver(what, captured_s, max(decided_s, at_s) + back_s)

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.fleet import lane
 from benchmarks.fleet.books import Books
 from benchmarks.fleet.costs import Costs, Spread, fixed_costs
 from benchmarks.fleet.fleet import Scene, simulate
+from server import handoff
 
 
 def played(costs: Costs, *, fps: float, seconds: float, cameras: int = 1) -> Books:
@@ -68,6 +70,10 @@ def test_a_lane_that_overlaps_takes_its_next_frame_just_before_the_device_is_fre
     books = played(overlapping(), fps=100, seconds=0.2)
     assert books.captured_s[:2] == pytest.approx([0, 0.11])
     assert books.ages_s[:2] == pytest.approx([0.150, 0.157])
+
+
+def test_a_lane_that_overlaps_believes_what_the_servers_handoff_believes() -> None:
+    assert (lane.MARGIN_S, lane.LEAD_WEIGHT) == (handoff._MARGIN_S, handoff._LEAD_WEIGHT)
 
 
 def test_a_lane_that_overlaps_learns_to_decode_ahead() -> None:
