@@ -19,6 +19,13 @@ def test_the_cpu_server_is_what_is_built_without_a_target() -> None:
     assert list(STAGES)[-1] == "cpu" and set(IMAGES) <= set(STAGES)
 
 
+def test_whoever_is_told_to_build_one_is_told_a_stage() -> None:
+    told_of = [ROOT / "Dockerfile", ROOT / "deploy" / "README.md"]
+    for text in [path.read_text(encoding="utf-8") for path in told_of]:
+        assert set(re.findall(r"--target (\w+)", text)) == set(IMAGES) - {"cpu"}
+        assert set(re.findall(r"--tag fathom:(\w+)", text)) == set(IMAGES)
+
+
 def test_every_image_of_others_is_named_by_an_exact_version() -> None:
     others = {stage.base for stage in STAGES.values()} - set(STAGES) - {"scratch"}
     assert len(others) == 1
