@@ -21,7 +21,6 @@ from export.targets import Made, Workshop, choose, make, refuse_early
 from export.tensorrt.capabilities import Capability
 from export.triton.config import CONFIG_FILE, MODEL_SOURCE, make_configs
 from export.triton.config import signature as told_to_triton
-from fathom.errors import Code, FathomError
 from training.data.forms import FORMS, recognise
 from training.data.nyu import NyuFolder, WithLabels
 from training.data.reader import Reader
@@ -74,7 +73,7 @@ def export(order: Order) -> Path | None:
     chosen = choose(order.targets, order.precisions)
     refuse_early(chosen, order.capabilities)
     source = open_source(order.source)
-    refuse_without_metres(source.student, order.source)
+    source.student.spec.require_metres(order.source)
     if order.depth_only:
         source = replace(source, student=without_classes(source.student))
     student = source.student
@@ -112,19 +111,6 @@ def export(order: Order) -> Path | None:
         if failed and not order.allow_worse:
             return None
         return publish(order.repository, waive(card, failed), configs, stage)
-
-
-def refuse_without_metres(student: Student, source: Path) -> None:
-    """Everything downstream is told metres: raises BAD_MODEL for a student that knows none."""
-    spec = student.spec
-    if spec.head == "relative" or not spec.metric_scale:
-        raise FathomError(
-            Code.BAD_MODEL,
-            expected="a student of metric depth",
-            got=f"{source}, whose depth is known up to "
-            + ("scale and shift" if spec.head == "relative" else "one factor"),
-            repair="train with --head metric or bins on data that has metres",
-        )
 
 
 def judge_all(made: Sequence[Made], reference: Network, pictures: Pictures) -> list[Gate | NotRun]:

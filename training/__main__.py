@@ -7,6 +7,7 @@
     torchrun --nproc-per-node 2 -m training --recipe supervised ...
     python -m training eval --checkpoint runs/NAME/best.safetensors --data NYU --split val
     python -m training ablation --plan PLAN --report REPORT
+    python -m training centre --checkpoint runs/NAME/best.safetensors --data NYU --out FILE
     python -m training check-data FOLDER
 
 Exit status: 0 good, 1 failed, 2 misused. Progress goes to stderr, results to stdout.
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from fathom.errors import Code, FathomError
 from training.ablation import planned, read_run, trained, write_report
 from training.assess import assess
+from training.centre import centre
 from training.data.check import check, some
 from training.data.forms import FORMS, recognise
 from training.data.reader import ALL
@@ -26,7 +28,13 @@ from training.flags import parse
 from training.loop import train
 from training.parallel import joined
 from training.prepare import recipe_of
-from training.settings import AblationSettings, CheckSettings, EvalSettings, TrainSettings
+from training.settings import (
+    AblationSettings,
+    CentreSettings,
+    CheckSettings,
+    EvalSettings,
+    TrainSettings,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["eval"]:
             return run_eval(parse(EvalSettings, words[1:]))
+        if words[:1] == ["centre"]:
+            return run_centre(parse(CentreSettings, words[1:]))
         if words[:1] == ["check-data"]:
             return run_check(parse(CheckSettings, words[1:]))
         if words[:1] == ["ablation"]:
@@ -62,6 +72,12 @@ def run_eval(settings: EvalSettings) -> int:
     outcome = assess(settings)
     print(outcome.text)
     return int(not outcome.good)
+
+
+def run_centre(settings: CentreSettings) -> int:
+    too_far = centre(settings, FORMS[recognise(settings.data)].open(settings.data))
+    print(f"answers were {too_far:+.2%} from the truth in the middle; {settings.out} is not")
+    return 0
 
 
 def run_ablation(settings: AblationSettings) -> int:

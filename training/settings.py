@@ -197,6 +197,18 @@ class EvalSettings(FlagSettings):
         return name
 
 
+class CentreSettings(FlagSettings):
+    """Make a student's middle error on the pictures it was fitted on zero.
+
+    python -m training centre --checkpoint run/best.safetensors --data nyuv2 --out run/centred
+    """
+
+    checkpoint: Path = Field(description="student made by training")
+    data: Path = Field(description="data set that it was fitted on")
+    part: str = Field("train_fit", description="list of pictures that it was fitted on")
+    out: Path = Field(description="file to write")
+
+
 class CheckSettings(FlagSettings):
     """Say in plain words what is right and wrong with a data set.
 

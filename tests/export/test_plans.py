@@ -9,8 +9,9 @@ from export.environments import RTX, CannotBuild
 from export.onnx import export_onnx
 from export.pictures import read_pictures
 from export.plans import Recipe, build_plan, graph_hash, library_version
-from export.program import export_program, save_program
+from export.program import export_program, output_names, save_program
 from export.qdq import save_qdq
+from export.source import open_source
 from export.targets import choose
 from export.tensorrt.capabilities import as_text, check_here, check_rtx, parse_capabilities
 from fathom.errors import Code, FathomError
@@ -18,7 +19,9 @@ from tests.export.conftest import REPOSITORY, write_photos
 from training.students.student import Student
 
 BUILD_S = 900
-SHIPPED = sorted(path.parent.name for path in (REPOSITORY / "model_repository").glob("*/current"))
+SHIPPED = sorted(
+    path.parents[1].name for path in (REPOSITORY / "model_repository").glob("*/current/model.pt2")
+)
 MAGIC = bytes.fromhex("76747274")  # how every plan begins
 RECIPE = Recipe(
     builder="tensorrt-rtx",
@@ -172,12 +175,28 @@ def test_a_builder_says_in_words_what_it_cannot_parse(version: str, tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.timeout(BUILD_S)
+@pytest.mark.parametrize("precision", ["f32", "f16"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_student_becomes_a_plan_both_ways(
-    version: str, name: str, tmp_path: Path
+    version: str, name: str, precision: str, tmp_path: Path
 ) -> None:
-    folder = REPOSITORY / "model_repository" / name / "current"
-    made = build(version, folder / "model.onnx", tmp_path)
-    assert len(made) > 0.9 * (folder / "model.onnx").stat().st_size
-    by_torch = build(version, folder / "model.pt2", tmp_path, builder="tensorrt-rtx+torch")
-    assert len(by_torch) > 0.9 * len(made)
+    program = REPOSITORY / "model_repository" / name / "current" / "model.pt2"
+    student = open_source(program).student
+    exported = export_program(student, precision)
+    outputs = output_names(student)
+    onnx_path, program_path = tmp_path / "model.onnx", tmp_path / "model.pt2"
+    export_onnx(exported, onnx_path, outputs, {})
+    save_program(exported, program_path)
+    made = build(version, onnx_path, tmp_path, precision=precision, outputs=outputs)
+    by_torch = build(
+        version,
+        program_path,
+        tmp_path,
+        builder="tensorrt-rtx+torch",
+        precision=precision,
+        outputs=outputs,
+    )
+    bytes_each = 4 if precision == "f32" else 2
+    weights_bytes = bytes_each * sum(each.numel() for each in student.parameters())
+    for plan in (made, by_torch):  # a plan is mostly weights
+        assert 0.9 * weights_bytes < len(plan) < 2 * weights_bytes

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from fathom.errors import Code, FathomError
@@ -86,6 +87,20 @@ class StudentSpec:
                 got=f"decoder={self.decoder}, head={self.head}, classes={self.classes}, "
                 f"{self.width_px}x{self.height_px}",
                 repair="leave --detail out, or those",
+            )
+
+    def require_metres(self, whose: Path) -> None:
+        """Everything after training is told metres: raises BAD_MODEL for a student that has none.
+
+        whose  file, for the message
+        """
+        if self.head == "relative" or not self.metric_scale:
+            raise FathomError(
+                Code.BAD_MODEL,
+                expected="a student of metric depth",
+                got=f"{whose}, whose depth is known up to "
+                + ("scale and shift" if self.head == "relative" else "one factor"),
+                repair="train with --head metric or bins on data that has metres",
             )
 
     def enlarged(self, factor: int) -> "StudentSpec":
