@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None, *, connect: Connect = Client) -> int
 
 def _report(outcome: Outcome, settings: Settings) -> None:
     print(*lines(outcome.summary), sep="\n")
-    for path in (settings.save, settings.save_depth, settings.save_ply):
+    for path in (settings.save, settings.save_depth, settings.save_ply, settings.rerun):
         if path is not None:
             print(f"{'saved':<12}{path}")
     if settings.json is not None:

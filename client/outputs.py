@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from client.rerun_log import RerunLog
 from client.settings import Settings
 from client.viewers import Status, Window, compose, panel_size
 from client.writers import DepthPngWriter, Mp4Writer, PlyWriter
@@ -29,16 +30,22 @@ class Outputs:
         self._video = Mp4Writer(settings.save, fps) if settings.save else None
         self._pngs = DepthPngWriter(settings.save_depth) if settings.save_depth else None
         self._clouds = PlyWriter(settings.save_ply) if settings.save_ply else None
-        self._wanted = any((self._window, self._video, self._pngs, self._clouds))
+        self._rerun = (
+            RerunLog(settings.rerun, title=title, colours=settings.colours)
+            if settings.rerun
+            else None
+        )
+        kept = (self._window, self._video, self._pngs, self._clouds, self._rerun)
+        self._wanted = any(output is not None for output in kept)
         self._closing = ExitStack()  # the second is closed even where the first fails
-        for output in (self._window, self._video):
+        for output in (self._window, self._video, self._rerun):
             if output is not None:
                 self._closing.callback(output.close)
 
     def take(self, received: Received, *, time_s: float, status: Status) -> bool:
         """Keep and show one answer; False once the viewer wants to end.
 
-        time_s  when the frame is shown in the video, from its beginning
+        time_s  when the frame is shown, from the beginning
 
         A failed frame is shown without depth and with its code. A skipped one is not shown: the
         frame that replaced it is.
@@ -48,7 +55,7 @@ class Outputs:
             return True
         picture = _seen(received.image)
         if isinstance(answer, DepthMap):
-            self._keep(answer, picture)
+            self._keep(answer, picture, time_s)
         if self._video is None and self._window is None:
             return True
         self._panel = self._panel or panel_size((picture.shape[0], picture.shape[1]))
@@ -67,11 +74,13 @@ class Outputs:
         """Again is no error."""
         self._closing.close()
 
-    def _keep(self, depth: DepthMap, picture: RGB) -> None:
+    def _keep(self, depth: DepthMap, picture: RGB, time_s: float) -> None:
         if self._pngs is not None:
             self._pngs.write(depth)
         if self._clouds is not None:
             self._clouds.write(depth, picture)
+        if self._rerun is not None:
+            self._rerun.write(depth, picture, time_s)
 
 
 def status_of(received: Received, *, fps: float, skipped: int) -> Status:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from client.rerun_log import VIEWER, check_place, is_file
 from fathom.errors import Code, FathomError
 from fathom.geometry import FieldOfView
 from fathom.session import credentials
@@ -20,6 +21,7 @@ class Settings:
     reconnect  None leaves it to the source: a live one waits for a lost server, a recording ends
     window     frames under way at once; None leaves it to the source
     fps        rate instead of the source's own
+    rerun      where Rerun is told of every answer, see `client.rerun_log`; None tells it nothing
     quality    of the JPEG a camera's or video's frame is sent as; None sends the pixels themselves
     """
 
@@ -38,6 +40,7 @@ class Settings:
     save: Path | None = None
     save_depth: Path | None = None
     save_ply: Path | None = None
+    rerun: str | None = None
     show: bool = False
     colours: Colours = field(default_factory=Colours)
     json: Path | None = None
@@ -58,12 +61,17 @@ class Settings:
     @property
     def options(self) -> Options:
         """What to ask of the server. The picture's own size only where depth is kept with it."""
-        kept = self.save_depth is not None or self.save_ply is not None
+        kept = any(place is not None for place in (self.save_depth, self.save_ply, self.rerun))
         return Options(
             output=Output.SOURCE if kept else Output.NETWORK,
             smoothing=self.smoothing,
             camera=None if self.hfov_deg is None else FieldOfView(self.hfov_deg),
         )
+
+    @property
+    def _rrd(self) -> Path | None:
+        """The file that Rerun's recording goes to, where it goes to one."""
+        return Path(self.rerun) if self.rerun is not None and is_file(self.rerun) else None
 
     def _check_policy(self) -> None:
         if self.every_n < 1:
@@ -82,7 +90,9 @@ class Settings:
                 str(self.save),
                 "give a video's name; --save-depth and --save-ply take folders",
             )
-        for name, path in (("--save", self.save), ("--json", self.json)):
+        if self.rerun is not None:
+            check_place(self.rerun)
+        for name, path in (("--save", self.save), ("--json", self.json), ("--rerun", self._rrd)):
             if path is not None and not path.absolute().parent.is_dir():
                 raise _bad(f"{name} in a folder that exists", str(path), "make the folder first")
 
@@ -109,6 +119,7 @@ def parse(argv: Sequence[str] | None, *, help_text: str | None) -> Settings:
         save=given.save,
         save_depth=given.save_depth,
         save_ply=given.save_ply,
+        rerun=given.rerun,
         show=given.show,
         colours=Colours(given.colormap, given.near, given.far),
         json=given.json,
@@ -155,6 +166,8 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     add("--save", type=Path, metavar="OUT.mp4", help="picture and depth side by side")
     add("--save-depth", type=Path, metavar="DIR", help="16-bit PNG per frame, millimetres")
     add("--save-ply", type=Path, metavar="DIR", help="point cloud per frame, metres")
+    add("--rerun", nargs="?", const=VIEWER, metavar="OUT.rrd",
+        help="tell Rerun: a viewer here, this file, or rerun+http://...")  # fmt: skip
     add("--show", action="store_true", help="in a window; q or Escape ends")
     add("--near", type=float, default=colours.near_m, metavar="M", help="metres (%(default)s)")
     add("--far", type=float, default=colours.far_m, metavar="M", help="metres (%(default)s)")
