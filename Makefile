@@ -8,7 +8,7 @@ GENERATED := depth_pb2.py depth_pb2.pyi depth_pb2_grpc.py depth_pb2_grpc.pyi kse
 MANIFESTS := $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/base/*.yaml deploy/kubernetes/overlays/*/*.yaml))
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: serve test check fmt proto bench triton export-rtx clean
+.PHONY: serve test check dev fmt proto bench triton export-rtx clean
 
 serve: .venv/.ready ## run the server: make serve ARGS="--http-port 18000 --grpc-port 18001"
 	@exec $(SERVE) -m server $(ARGS)
@@ -28,6 +28,8 @@ check: .venv-dev/.ready .venv-compose/.ready ## format, lint, types, layers, dep
 	$(DEV) deploy/sbom.py --check
 	@mkdir -p .cache/proto && $(MAKE) --no-print-directory proto PROTO_OUT=.cache/proto
 	for f in $(GENERATED); do diff -u fathom/wire/$$f .cache/proto/fathom/wire/$$f || exit 1; done
+
+dev: .venv-dev/.ready ## .venv-dev, which trains, exports and tests
 
 fmt: .venv-dev/.ready ## format and repair what can be repaired
 	$(DEV) -m ruff format .
