@@ -25,7 +25,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.fleet.autoscaler import Terms
+from benchmarks.fleet.autoscaler import TARGETS, Terms
 from benchmarks.fleet.compare import Cells, compare, figures, table
 from benchmarks.fleet.costs import Costs, read_costs, to_json
 from benchmarks.fleet.fleet import Scene
@@ -35,6 +35,8 @@ from benchmarks.fleet.scenes import Answer, find, play
 from benchmarks.plot import grid, write_png
 from benchmarks.results import FOLDER, write_result
 from benchmarks.serving import serving
+
+_TARGETS = ", ".join(f"{target:g} for {metric}" for metric, target in TARGETS.items())
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,8 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     names = arguments.placement.split(",")
     if not set(names) <= set(PLACEMENTS):
         _parser().error(f"--placement: one or more of {', '.join(PLACEMENTS)}, by commas")
-    if arguments.autoscale and "affinity" in names:
-        _parser().error("a camera with affinity does not move to a new node because it is new")
+    if arguments.move and "affinity" in names:
+        _parser().error("--move: a camera with affinity would come back to where it was")
     costs = read_costs(arguments.costs)
     print(f"{costs.source}: {costs.capacity_fps:.0f} frames/s a node")
     load_before = os.getloadavg()
@@ -84,8 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--lose-at-s", type=float, help="when; a third of the time if not given")
     add("--notice-s", type=float, default=1, help="until cameras notice a loss (%(default)s)")
     add("--report-s", type=float, default=1, help="between reports of load (%(default)s)")
-    add("--autoscale", action="store_true", help="nodes come and go by how busy they are")
-    add("--busy", type=float, default=0.7, help="share that autoscaling aims at (%(default)s)")
+    add("--autoscale", choices=TARGETS, nargs="?", const="busy", help="what nodes come and go by")
+    add("--target", type=float, help=f"that autoscaling aims at: {_TARGETS} if not given")
+    add("--move", action="store_true", help="somebody moves open streams to new nodes")
     add("--start-s", type=float, default=30, help="that a new node takes to start (%(default)s)")
     add("--find", action="store_true", help="see above")
     add("--age-p99-ms", type=float, default=100, help="bound of --find (%(default)s)")
@@ -120,12 +123,19 @@ def _scene(arguments: argparse.Namespace, placement: str) -> Scene:
         report_s=arguments.report_s,
         streams=arguments.max_streams,
         autoscale=_terms(arguments) if arguments.autoscale else None,
+        move=arguments.move,
         seed=arguments.seed,
     )
 
 
 def _terms(arguments: argparse.Namespace) -> Terms:
-    return Terms(busy=arguments.busy, start_s=arguments.start_s, least=arguments.nodes)
+    target = TARGETS[arguments.autoscale] if arguments.target is None else arguments.target
+    return Terms(
+        metric=arguments.autoscale,
+        target=target,
+        start_s=arguments.start_s,
+        least=arguments.nodes,
+    )
 
 
 def _write(

@@ -44,6 +44,7 @@ class Scene:
     report_s    between two reports of the nodes to the balancer
     streams     that a node takes, its `--max-streams`
     autoscale   None: the nodes stay those of the start
+    move        whether somebody moves open streams to new nodes; Fathom does not
     """
 
     cameras: int
@@ -61,6 +62,7 @@ class Scene:
     report_s: float = 1.0
     streams: int = 64
     autoscale: Terms | None = None
+    move: bool = False
     seed: int = 0
 
 
@@ -201,32 +203,35 @@ class Fleet:
                 self._timeline.at(at_s, camera.lost, camera.link)
 
     def _autoscale(self, terms: Terms) -> None:
-        autoscaler = Autoscaler(terms)
-        before_s: dict[int, float] = {}
+        autoscaler = Autoscaler(terms, self._scene.nodes)
 
         def look() -> None:
             ready = self._ready()
-            lane_s = terms.every_s * self._costs.lanes * max(1, len(ready))
-            spent_s = sum(node.busy_s - before_s.get(node.number, 0.0) for node in ready)
-            before_s.update({node.number: node.busy_s for node in ready})
-            wanted = autoscaler.wanted(self._timeline.now_s, len(ready), spent_s / lane_s)
-            for _ in range(wanted - len(ready) - self._starting):
-                self._starting += 1
-                self._timeline.at(self._timeline.now_s + terms.start_s, self._started)
-            if not self._starting:
+            values = [
+                node.busy_share(terms.every_s) if terms.metric == "busy" else node.age_p99_s()
+                for node in ready
+            ]
+            mean = sum(values) / max(1, len(values))
+            wanted = autoscaler.wanted(self._timeline.now_s, len(ready), mean)
+            more = wanted - len(ready) - self._starting
+            if more > 0:
+                self._starting += more
+                self._timeline.at(self._timeline.now_s + terms.start_s, self._started, more)
+            elif not self._starting:
                 self._stop(ready[wanted:])
 
         self._timeline.every(terms.every_s, self._scene.seconds, look)
 
-    def _started(self) -> None:
-        """A node is ready; streams are moved once for all that start together."""
-        self._starting -= 1
-        self._add_node()
-        if not self._starting:
-            self._level()
+    def _started(self, nodes: int) -> None:
+        """So many nodes are ready."""
+        self._starting -= nodes
+        for _ in range(nodes):
+            self._add_node()
+        if self._scene.move:
+            self._move()
 
-    def _level(self) -> None:
-        """Cut streams beyond a fair share where they are, which is how they come to new nodes."""
+    def _move(self) -> None:
+        """Cut streams beyond a fair share where they are: how they come to new nodes."""
         self._report()
         left = surplus({node.number: node.streams for node in self._ready()})
         for camera in self._cameras:

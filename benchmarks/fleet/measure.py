@@ -74,7 +74,8 @@ def measure(server: Serving, spec: EngineSpec, curve: CostCurve, seconds: float)
     crowd = uvloop.run(_crowd(server.grpc, picture, seconds))
     settled_s = _SETTLING * seconds
     settled = [answer for answer in crowd if settled_s <= answer.came_s < seconds]
-    return costs_of(spec, curve, alone, settled, seconds - settled_s)
+    settled.sort(key=lambda answer: answer.came_s)
+    return costs_of(spec, curve, alone, settled)
 
 
 def costs_of(
@@ -82,13 +83,17 @@ def costs_of(
     curve: CostCurve,
     alone: Sequence[Timed],
     crowd: Sequence[Timed],
-    seconds: float,
 ) -> Costs:
-    """From the answers of a lone camera, and those of many that came within so many seconds."""
+    """From the answers of a lone camera, and those of many in the order in which they came.
+
+    At capacity a frame waits for as long as all before it were slower than was thought, so a small
+    error grows: the time between batches is that from the first to the last, not a count in a time.
+    """
     infer = Spread.of([answer.stages.infer_s / curve.cost_s(answer.batch) for answer in crowd])
     decode = Spread.of([answer.stages.decode_s for answer in crowd])
     finish = Spread.of([answer.finish_s for answer in crowd])
     batches = sum(1 / answer.batch for answer in crowd)
+    between_s = (crowd[-1].came_s - crowd[0].came_s) / max(1.0, batches - 1)
     frames = len(crowd) / batches
     infer_s = sum(answer.stages.infer_s / answer.batch for answer in crowd) / batches
     parts_s = (infer_s, frames * decode.mean, frames * finish.mean)
@@ -100,7 +105,7 @@ def costs_of(
         decode=decode,
         finish=finish,
         carry=Spread.of([max(0.0, answer.carry_s) for answer in alone]),
-        pause_s=max(0.0, spec.lanes * seconds / batches - work_s),
+        pause_s=max(0.0, spec.lanes * between_s - work_s),
         lanes=spec.lanes,
         overlap=spec.overlap,
     )

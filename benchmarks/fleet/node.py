@@ -21,6 +21,8 @@ from server.core.reorder import Reorder
 from server.core.scheduler import Bounds, Scheduler, StreamTerms, Ticket, Verdict
 
 ANSWERED = "answered"
+# Enough for a p99.
+_AGES = 4096
 # Nobody looks into it, but it weighs what a camera's picture does.
 _PICTURE = Image(encoding=ImageEncoding.JPEG, data=bytes(85_000))
 _HEADER = Header(ImageEncoding.JPEG, (480, 640))
@@ -52,6 +54,8 @@ class Node:
         self.alive = True
         self.draining = False
         self.busy_s = 0.0
+        self._busy_before_s = 0.0
+        self._ages_s: deque[float] = deque(maxlen=_AGES)
         self._timeline = timeline
         self._costs = costs
         self._scheduler = Scheduler(bounds, costs.curve)
@@ -113,6 +117,7 @@ class Node:
 
     def settle(self, ticket: Ticket, answered_s: float) -> None:
         """See `lane.Host`."""
+        self._ages_s.append(answered_s - ticket.captured_s)
         self._settle(ticket, ANSWERED, answered_s)
         self._scheduler.answered(ticket)
 
@@ -120,6 +125,17 @@ class Node:
         """See `lane.Host`."""
         self.busy_s += busy_s
         self._scheduler.done(cost_s)
+
+    def busy_share(self, seconds: float) -> float:
+        """Of so many seconds since this was asked last: the share that lanes had a batch."""
+        busy_s, self._busy_before_s = self.busy_s - self._busy_before_s, self.busy_s
+        return busy_s / (seconds * self._costs.lanes)
+
+    def age_p99_s(self) -> float:
+        """Of the last answers since this was asked last, when they left; 0 without any."""
+        p99_s = float(np.percentile(self._ages_s, 99)) if self._ages_s else 0.0
+        self._ages_s.clear()
+        return p99_s
 
     def _serve(self) -> None:
         """Give batches to lanes that wait, the one that waits longest first."""

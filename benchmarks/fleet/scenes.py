@@ -12,6 +12,9 @@ from benchmarks.fleet.report import Figures, charts, figures, seen_of, table
 from benchmarks.fleet.search import fewest
 from benchmarks.plot import Chart, Line
 
+# Of the nodes that are found: what fewer and more come to, for the picture.
+_AROUND = (0.25, 0.5, 0.75, 0.9, 1.1, 1.25, 1.5)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
@@ -53,6 +56,10 @@ def find(scene: Scene, costs: Costs, age_p99_ms: float, served_share: float) -> 
         f"{found} nodes for {scene.cameras} cameras of {scene.fps:g} frames/s: "
         f"age p99 at most {age_p99_ms:g} ms, at least {served_share:.1%} served"
     )
+    for share in _AROUND:
+        nodes = round(share * found)
+        if nodes > 0 and nodes not in tried:
+            holds(nodes)
     in_order = {nodes: tried[nodes] for nodes in sorted(tried)}
     return Answer(
         "fleet_find",
@@ -67,7 +74,7 @@ def find(scene: Scene, costs: Costs, age_p99_ms: float, served_share: float) -> 
 
 
 def _curves(tried: Mapping[int, Outcome]) -> list[Chart]:
-    """Age and share served over nodes, through the numbers that were tried."""
+    """Age and share served over nodes, through the numbers that were played."""
     x = np.array(list(tried), np.float64)
     scene = next(iter(tried.values())).scene
     told: tuple[tuple[str, Callable[[Outcome], float]], ...] = (

@@ -18,7 +18,9 @@ from benchmarks.fleet.placement import PLACEMENTS
 from benchmarks.fleet.report import back_after_s, seen_of
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
-QUICK = Terms(busy=0.5, every_s=0.5, start_s=0.4, calm_s=1.0, most=6)
+# No bound but the rule's own.
+FREE = Terms(hold_s=0, calm_s=1, up=99, down=99, every_s=1, start_s=1)
+QUICK = replace(FREE, target=0.5, every_s=0.5, start_s=0.4, most=6)
 
 
 def uneven(overlap: bool) -> Costs:
@@ -56,6 +58,7 @@ def test_every_frame_has_exactly_one_outcome(data: st.DataObject) -> None:
         report_s=0.5,
         streams=draw(st.sampled_from([2, 64])),
         autoscale=autoscale,
+        move=draw(st.booleans()),
         seed=draw(st.integers(0, 3)),
     )
     outcome = simulate(scene, uneven(draw(st.booleans())))
@@ -138,7 +141,7 @@ def ramp(autoscale: Terms | None) -> Scene:
 
 def test_nodes_are_added_before_frames_grow_old() -> None:
     """Between two cameras pass 1.5 s, and a node is there 4 s after it was asked for."""
-    terms = Terms(busy=0.6, every_s=2, start_s=2)
+    terms = replace(FREE, target=0.6, every_s=2, start_s=2, calm_s=99)
     costs = fixed_costs({1: 0.020})
     bound_ms = 120
     alone, scaled = simulate(ramp(None), costs), simulate(ramp(terms), costs)
@@ -150,9 +153,20 @@ def test_nodes_are_added_before_frames_grow_old() -> None:
     assert scaled.books.sums_agree
 
 
+def test_by_age_nodes_are_added_when_frames_are_old_already() -> None:
+    """One node for 14 cameras of which it does ten; a second one makes frames fresh again."""
+    terms = replace(FREE, metric="age", target=0.060, every_s=2, start_s=2, calm_s=99)
+    scene = replace(ramp(terms), cameras=14, ramp_s=0, move=True)
+    outcome = simulate(scene, fixed_costs({1: 0.020}))
+    assert outcome.nodes[-1][1] >= 2
+    late = outcome.books.captured_s > 20
+    assert np.percentile(outcome.books.ages_s[late], 99) < 0.060
+    assert outcome.books.sums_agree
+
+
 def test_nodes_that_are_not_needed_stop_and_their_cameras_move() -> None:
     """Five nodes for what a tenth of one does; each drains, and no frame is left behind."""
-    terms = Terms(busy=0.5, every_s=1, start_s=1, calm_s=2)
+    terms = replace(FREE, target=0.5)
     scene = Scene(cameras=5, fps=2, nodes=5, seconds=12, autoscale=terms)
     outcome = simulate(scene, fixed_costs({1: 0.010}))
     assert outcome.nodes[-1][1] == 1

@@ -40,9 +40,9 @@ def test_autoscaling_leaves_a_chart_of_nodes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--engine=null"], ["--autoscale", "--placement=affinity"], ["--placement=best"]]
+    "wrong", [["--engine=null"], ["--move", "--placement=affinity"], ["--placement=best"]]
 )
-def test_what_cannot_be_meant_is_refused(wrong: list[str]) -> None:
+def test_what_cannot_be_meant_is_refused(wrong: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as end:
-        main([*TINY, *wrong])
+        main([*TINY, *wrong, f"--json={tmp_path / 'out.json'}"])
     assert end.value.code == 2
