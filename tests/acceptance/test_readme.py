@@ -14,6 +14,7 @@ import pytest
 from plyfile import PlyData
 
 from tests.acceptance.conftest import REPOSITORY, STOP_S, environment
+from tests.acceptance.npm import installed
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 # The first start may install the serving packages.
@@ -117,15 +118,41 @@ def test_every_command_does_what_it_says(checkout: Path, ports: dict[str, int]) 
     assert any('"indoor-mnv2"' in output for output in outputs)
 
 
+def example(language: str, place: int, path: Path, ports: dict[str, int]) -> None:
+    """Write one of the README's programs to a file, for the server of the tests."""
+    program = blocks(language)[place]
+    path.write_text(program.replace("localhost:8001", f"localhost:{ports['8001']}"))
+
+
 @pytest.mark.timeout(START_S + COMMAND_S)
 @pytest.mark.usefixtures("served")
 def test_the_python_example_prints_metres(checkout: Path, ports: dict[str, int]) -> None:
-    (example,) = blocks("python")
-    (checkout / "example.py").write_text(
-        example.replace("localhost:8001", f"localhost:{ports['8001']}")
-    )
+    example("python", 0, checkout / "example.py", ports)
     printed = run(".venv/bin/python example.py", checkout, ports)
     assert printed.startswith("(240, 320) ") and printed.endswith("metres\n")
+
+
+@pytest.mark.timeout(START_S + COMMAND_S)
+@pytest.mark.usefixtures("served")
+def test_the_asyncio_example_prints_an_answer_for_every_frame(
+    checkout: Path, ports: dict[str, int]
+) -> None:
+    example("python", 1, checkout / "watch.py", ports)
+    printed = run(".venv/bin/python watch.py", checkout, ports)
+    answers = [re.fullmatch(r"(\d) (DepthMap|Skipped) \d+ ms old", x) for x in printed.splitlines()]
+    assert [found[1] for found in answers if found] == ["1", "2", "3"]
+    assert answers[-1] and answers[-1][2] == "DepthMap"
+
+
+@pytest.mark.timeout(START_S + COMMAND_S)
+@pytest.mark.usefixtures("served")
+def test_the_node_example_prints_metres(checkout: Path, ports: dict[str, int]) -> None:
+    packages = installed(Path(__file__).parent / "node") / "node_modules"
+    (checkout / "node_modules").symlink_to(packages)
+    example("js", 0, checkout / "photo.mjs", ports)
+    printed = run("node photo.mjs", checkout, ports)
+    found = re.fullmatch(r"320 x 240, ([\d.]+) metres in the middle\n", printed)
+    assert found and 0.5 < float(found[1]) < 5
 
 
 def test_every_link_leads_somewhere() -> None:
