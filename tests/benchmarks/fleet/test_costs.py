@@ -68,7 +68,7 @@ def test_the_committed_speed_is_a_node() -> None:
     path = ROOT / "benchmarks" / "results" / "fps.json"
     figures = json.loads(path.read_text())["figures"]
     costs = read_costs(path)
-    assert costs.capacity_fps == pytest.approx(figures["in_server"]["fps"], rel=0.05)
+    assert costs.capacity_fps == pytest.approx(figures["in_server"]["fps"], rel=0.15)
     trip_s = costs.curve.cost_s(1) + costs.carry.values[0]
     assert trip_s == pytest.approx(figures["closed_loop_1"]["p50_ms"] / 1e3)
     assert "openvino" in costs.source
