@@ -1,6 +1,8 @@
-// The live camera on the page: camera to server, depth to canvas, figures beside it. Knows no wire.
+// A camera or a clip on the page: to the server, depth to canvas, figures beside it. Knows no wire.
 
+import { Clip } from "./clip.js";
 import { DepthMap } from "./depth.js";
+import { Frames } from "./frames.js";
 import { Meter } from "./meter.js";
 import { Problem } from "./problem.js";
 import { Session } from "./session.js";
@@ -15,47 +17,52 @@ export class Live {
     this.$ = (id) => root.getElementById(id);
     this.host = host;
     this.webcam = new Webcam(this.$("video"), () => this.#cameraGone());
+    this.clip = new Clip(this.$("clip"));
     this.wanted = 0; // counts starts and stops: what an older one awaited is stale
-    this.$("live-toggle").addEventListener("click", () => (this.running ? this.stop() : this.start()));
+    this.$("live-toggle").addEventListener("click", () => (this.running ? this.stop() : this.start(this.file)));
     this.$("live-camera").addEventListener("change", () => this.start());
     root.addEventListener("visibilitychange", () => {
       if (root.hidden && this.running) this.stop("Stopped, because this page was hidden.");
     });
   }
 
-  async start() {
+  /** Play a clip, or look through the camera where there is no file. */
+  async start(file) {
     this.stop();
+    this.file = file;
     const mine = (this.wanted += 1);
     this.running = true;
     this.host.onStart();
-    this.#say("Asking for the camera…");
+    this.#say(file ? "Opening the clip…" : "Asking for the camera…");
     this.#toggle();
     let deviceId;
     try {
-      deviceId = await this.webcam.start(this.$("live-camera").value);
+      deviceId = await (file ? this.clip.start(file) : this.webcam.start(this.$("live-camera").value));
     } catch (problem) {
       if (mine !== this.wanted) return;
-      this.stop("The camera is off.");
+      this.stop();
       this.host.onProblem(problem);
       return;
     }
     if (mine !== this.wanted) {
-      if (!this.running) this.webcam.stop();
+      const other = Boolean(this.file) !== Boolean(file);
+      if (!this.running || other) (file ? this.clip : this.webcam).stop();
       return;
     }
+    this.frames = new Frames(this.$(file ? "clip" : "video"));
     this.meter = new Meter();
     this.#open();
     this.#watch(mine);
     this.timer = setInterval(() => this.#showFigures(), FIGURES_EVERY_MS);
-    await this.#listCameras(deviceId);
+    if (!file) await this.#listCameras(deviceId);
   }
 
-  /** Camera off, stream closed; the last picture stays. */
-  stop(note = "The camera is off.") {
+  /** Camera or clip off, stream closed; the last picture stays. */
+  stop(note = `The ${this.#kind} is off.`) {
     this.wanted += 1;
     if (!this.running) return;
     this.running = false;
-    this.webcam.stop();
+    this.#release();
     this.session?.stop();
     this.session = undefined;
     clearInterval(this.timer);
@@ -99,11 +106,11 @@ export class Live {
 
   /** Send the newest frame whenever there is room for one. */
   #watch(mine) {
-    this.webcam.next(async (capturedAtMs) => {
+    this.frames.next(async (capturedAtMs) => {
       if (mine !== this.wanted) return;
       if (this.session.room) {
         const session = this.session;
-        const grabbed = await this.webcam.grab();
+        const grabbed = await this.frames.grab();
         if (grabbed && mine === this.wanted && session === this.session && session.room) {
           const kept = { bitmap: grabbed.bitmap, capturedAtMs };
           session.send(grabbed.jpeg, performance.now() - capturedAtMs, kept);
@@ -171,7 +178,7 @@ export class Live {
   }
 
   #cameraGone() {
-    this.stop("The camera is off.");
+    this.stop();
     this.host.onProblem(new Problem({
       title: "The camera went away",
       code: "camera_ended",
@@ -186,8 +193,19 @@ export class Live {
     this.$("live-panel").dataset.camera = state;
   }
 
+  #release() {
+    this.webcam.stop();
+    this.clip.stop();
+  }
+
+  get #kind() {
+    return this.file ? "clip" : "camera";
+  }
+
   #toggle() {
-    this.$("live-toggle").textContent = this.running ? "Stop the camera" : "Start the camera";
+    this.$("live-toggle").textContent = `${this.running ? "Stop" : "Start"} the ${this.#kind}`;
+    this.$("live-instead").hidden = !this.file;
+    if (this.file) this.$("live-camera-field").hidden = true;
   }
 }
 

@@ -42,6 +42,11 @@ const live = new Live(document, {
 async function take(file) {
   hideProblem();
   incoming = file;
+  if (file.type.startsWith("video/")) {
+    live.start(file);
+    $("live-toggle").focus({ preventScroll: true });
+    return;
+  }
   if (file.type && !file.type.startsWith("image/")) {
     showProblem(notAPhoto(`${file.name || "something"} (${file.type})`));
     return;
@@ -83,7 +88,7 @@ async function take(file) {
 function notAPhoto(got) {
   return new Problem({
     title: "That is not a photo",
-    expected: "a JPEG, PNG or WebP picture",
+    expected: "a JPEG, PNG or WebP picture, or a video",
     got,
     repair: "save it as one of these and drop it again",
   });
@@ -99,7 +104,7 @@ function clearForCamera() {
   document.body.dataset.state = "live";
   $("result").setAttribute("aria-busy", "false");
   $("panels").hidden = false;
-  $("photo-name").textContent = "Camera";
+  $("photo-name").textContent = live.file ? "Clip" : "Camera";
   for (const note of ["photo-note", "depth-note"]) $(note).textContent = "";
   $("depth-note").classList.remove("holes");
 }

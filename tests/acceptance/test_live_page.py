@@ -1,9 +1,11 @@
 """The live page in a real browser, with the browser's own fake camera, against a real server."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.acceptance.browser import ALLOWED, CHROMIUM, Browser
-from tests.acceptance.conftest import RunningServer, StartBrowser, StartServer
+from tests.acceptance.conftest import REPOSITORY, RunningServer, StartBrowser, StartServer
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
@@ -102,3 +104,39 @@ def test_a_stream_that_the_server_refuses_is_explained(
     browser.wait("!document.getElementById('error').hidden")
     assert browser.text("#error-code") == "unknown_model"
     assert not browser.ask(CAMERA_ON)
+
+
+def test_a_clip_is_played_over_and_over_and_gives_way_to_the_camera(
+    start_browser: StartBrowser, null_server: RunningServer
+) -> None:
+    browser = start_browser(ALLOWED)
+    browser.open(null_server.http_url)
+    browser.choose_file("#file", REPOSITORY / "samples" / "desk.mp4")
+    browser.wait(f"{number('live-answered')} >= 5")
+    assert browser.text("#live-toggle") == "Stop the clip"
+    assert browser.text("#photo-name") == "Clip"
+    assert browser.ask("document.getElementById('clip').loop")
+    assert not browser.ask(CAMERA_ON)
+    browser.click("#live-toggle")
+    assert browser.text("#live-status") == "The clip is off."
+    assert browser.ask("document.getElementById('clip').paused")
+    browser.click("#live-toggle")
+    browser.wait(f"{number('live-answered')} >= 2")
+    browser.click("#live-instead")
+    browser.wait(CAMERA_ON)
+    browser.wait(f"{number('live-answered')} >= 2")
+    assert browser.text("#photo-name") == "Camera"
+    assert browser.ask("document.getElementById('live-instead').hidden")
+    assert not browser.said
+
+
+def test_a_clip_that_does_not_play_is_explained(
+    start_browser: StartBrowser, null_server: RunningServer, tmp_path: Path
+) -> None:
+    browser = start_browser()
+    browser.open(null_server.http_url)
+    (tmp_path / "broken.mp4").write_bytes(b"no video at all")
+    browser.choose_file("#file", tmp_path / "broken.mp4")
+    browser.wait("!document.getElementById('error').hidden")
+    assert browser.text("#error-title") == "The clip does not play"
+    assert "H.264" in browser.text("#error-repair")
