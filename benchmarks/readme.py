@@ -65,9 +65,10 @@ def render(cards: Sequence[Card], results: Mapping[str, Mapping[str, Any]]) -> s
 
 def _accuracy(cards: Sequence[Card]) -> str:
     """A row for each model; a figure that one has not is left empty."""
+    protocol = next(iter(_tested(cards[0]).values())).protocol
     lines = [
-        f"**Accuracy** on `{next(iter(_tested(cards[0]).values())).protocol}`: Eigen crop, no alignment, no"
-        f" flip; each seen once. Trained on {cards[0].data}.",
+        f"**Accuracy** on `{protocol}`: Eigen crop, no alignment, no flip. Trained on"
+        f" {cards[0].data}.",
         "",
         f"| model | parameters | {' | '.join(_NAMES.values())} |",
         "|---" * (2 + len(_NAMES)) + "|",
