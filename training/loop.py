@@ -67,7 +67,8 @@ def train(settings: TrainSettings, recipe: Recipe, world: World = ALONE) -> Path
     """Fit to the last epoch; after each, validate, note and save, so that a kill costs one epoch.
 
     world    the processes among which each batch is divided; the first one writes
-    returns  the file of the averaged weights with the best delta1 on the validation pictures
+    returns  the file of the averaged weights with the best delta1 on the validation pictures, or of
+             the last ones
     raises   BAD_SETTING, BAD_DATA, BAD_MODEL
     """
     keep_freed_memory()
@@ -212,13 +213,13 @@ def finish_epoch(
     tally: Tally,
     fit_s: float,
 ) -> Progress:
-    """Validate the averaged student, keep it if it is the best so far, and note the epoch."""
+    """Validate the averaged student, keep it if it is the one to keep, and note the epoch."""
     epoch = progress.epochs
     scored = scored_student(student)
     report = evaluate(scored, folder, settings.val_part, least_fitted(scored))
     val = asdict(report.mean)
     progress = replace(progress, epochs=epoch + 1)
-    if report.mean.delta1 > progress.best_delta1:
+    if report.mean.delta1 > progress.best_delta1 or settings.keep == "last":
         progress = replace(progress, best_epoch=epoch, best_delta1=report.mean.delta1)
         notes = {"settings": settings.model_dump(mode="json"), "epoch": epoch, "val": val}
         save_student(settings.out / BEST, student.spec, student.state_dict(), notes)

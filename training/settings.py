@@ -54,6 +54,9 @@ class TrainSettings(FlagSettings):
     resume: bool = Field(default=False, description="go on from OUT/last.safetensors")
     fit_part: str = Field("train_fit", description="list of pictures to fit on")
     val_part: str = Field("val", description="list of pictures to choose the best weights by")
+    keep: Literal["best", "last"] = Field(
+        "best", description="epoch whose weights stay; last where VAL_PART was fitted on too"
+    )
     teacher: str | None = Field(
         None, description=f"one of: {', '.join(TEACHERS)}; none: no teacher"
     )

@@ -79,6 +79,17 @@ def test_a_run_leaves_its_weights_metrics_and_pictures(whole: Path) -> None:
     assert load_student(whole / BEST).spec.focal_px == pytest.approx(259.43)
 
 
+def test_a_run_may_keep_its_last_weights_whatever_validation_says(
+    tiny_nyu: Path, tmp_path: Path
+) -> None:
+    """With rates this high no epoch is better than the first."""
+    run = settings(tiny_nyu, tmp_path, keep="last", encoder_lr=0.3, decoder_lr=0.3)
+    train(run, of(Scripted(10**6, stop)))
+    said = [line["val"]["delta1"] for line in lines(tmp_path)]  # type: ignore[index]
+    assert said.index(max(said)) < len(said) - 1
+    assert read_notes(tmp_path / BEST)["epoch"] == len(said) - 1
+
+
 @pytest.mark.parametrize("stopped_at", [1, 4, 7])
 def test_a_run_that_was_stopped_ends_bit_for_bit_the_same(
     tiny_nyu: Path, tmp_path: Path, whole: Path, stopped_at: int
