@@ -92,6 +92,9 @@ class TrainSettings(FlagSettings):
     feature_teacher: Path | None = Field(
         None, description="checkpoint of ours whose decoder and its maps spatial-kd takes over"
     )
+    labels_weight: float | None = Field(
+        None, gt=0, description="of the term that names classes; none: the recipe's, 0.1"
+    )
     lambda_kd: float | None = Field(
         None, ge=0, le=1, description="share of the loss towards the teacher; none: no teacher"
     )

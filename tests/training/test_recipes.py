@@ -36,6 +36,14 @@ def test_joined_recipes_have_the_terms_of_both_once() -> None:
     assert (joined.classes, joined.teacher) == (13, "ensemble")
 
 
+def test_classes_weigh_what_is_said_and_only_where_there_are_any() -> None:
+    recipe = recipe_of(chosen("--recipe", "auxiliary-kd+cross-task-kd", "--labels-weight", "0.5"))
+    assert {term.name: term.weight(0.5) for term in recipe.terms}["segmentation"] == 0.5
+    with pytest.raises(FathomError, match="a recipe that names classes") as caught:
+        recipe_of(chosen("--recipe", "supervised", "--labels-weight", "0.5"))
+    assert caught.value.code is Code.BAD_SETTING
+
+
 def test_a_teacher_speaks_of_depth_alone() -> None:
     """Classes are not mixed with anything a teacher says."""
     found = names("auxiliary-kd+cross-task-kd", "--teacher-weights", "w")
