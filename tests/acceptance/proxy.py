@@ -34,12 +34,17 @@ class BadLine:
         self._random = random.Random(5)  # noqa: S311 - no secret
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._silent = False
         self.cuts = 0
         self.address = ""
 
     def mend(self) -> None:
         """Cut no more."""
         self._life_bytes = None
+
+    def silence(self) -> None:
+        """Pass nothing on and end nothing, as if the other side had lost its power."""
+        self._silent = True
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -89,6 +94,8 @@ class BadLine:
             while data := await reader.read(self._piece_bytes):
                 if self._jitter_s:
                     await asyncio.sleep(self._random.uniform(0, self._jitter_s))
+                if self._silent:
+                    continue
                 passed[0] += len(data)
                 if self._life_bytes is not None and passed[0] > self._life_bytes:
                     self.cuts += 1

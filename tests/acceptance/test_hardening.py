@@ -18,7 +18,9 @@ from schemathesis.core.result import Ok
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from fathom.errors import Code
+from fathom.errors import Code, FathomError
+from fathom.session import sync
+from fathom.session.channel import CHANNEL_OPTIONS
 from fathom.session.reconnect import Reconnect
 from fathom.session.sync import Client
 from fathom.values import EncodedDepth, Failed, OpenStream, Policy
@@ -247,3 +249,26 @@ def test_on_a_bad_line_every_frame_still_has_one_answer(
     assert samples(null_server, "fathom_frames_total") == samples(
         null_server, "fathom_frames_received_total"
     )
+
+
+def test_a_server_that_falls_silent_is_noticed(
+    null_server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is, only sooner: a stream waits 17 s for a server from which nothing comes."""
+    known = dict(CHANNEL_OPTIONS)
+    sooner = {name: 200 for name in known if "keepalive" in name or "ping" in name}
+    assert len(sooner) == 3
+    monkeypatch.setattr(sync, "CHANNEL_OPTIONS", tuple((known | sooner).items()))
+    with BadLine(null_server.grpc_target) as line, Client(line.address) as client:
+        stream = client.stream()
+        answers = stream.answers()
+        stream.send(PICTURE)
+        assert isinstance(next(answers).answer, EncodedDepth)
+        line.silence()
+        stream.send(PICTURE)
+        lost = next(answers).answer
+        assert isinstance(lost, Failed) and lost.code is Code.CONNECTION_LOST
+        with pytest.raises(FathomError, match="ping timeout") as caught:
+            next(answers)
+        assert caught.value.code is Code.CONNECTION_LOST
+        stream.close()
