@@ -97,7 +97,7 @@ def test_metadata_do_not_make_another_graph(model_path: Path, tmp_path: Path) ->
 
 def test_targets_are_made_in_what_they_can_be_onnx_first() -> None:
     assert choose(["tensorrt-rtx", "openvino"], ["f32", "f16", "bf16"]) == [
-        ("onnx", ("f32", "bf16")),
+        ("onnx", ("f32", "f16", "bf16")),
         ("tensorrt-rtx", ("f32", "f16")),
         ("openvino", ("f32", "bf16")),
     ]
