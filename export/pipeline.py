@@ -21,7 +21,7 @@ from export.targets import Made, Workshop, choose, make, refuse_classes, refuse_
 from export.tensorrt.capabilities import Capability
 from export.triton.config import CONFIG_FILE, MODEL_SOURCE, make_configs
 from export.triton.config import signature as told_to_triton
-from training.data.forms import FORMS, recognise
+from training.data.forms import open_any
 from training.data.nyu import NyuFolder, WithLabels
 from training.data.reader import Reader
 from training.evaluation import Report, Scoring, evaluate
@@ -165,7 +165,7 @@ def _judge_accuracies(
 
 
 def _open_data(folder: Path) -> Reader:
-    reader = FORMS[recognise(folder)].open(folder)
+    reader = open_any(folder)
     return WithLabels(reader) if isinstance(reader, NyuFolder) else reader
 
 

@@ -48,8 +48,7 @@ def _of_program(path: Path) -> Source:
         zipfile.ZipFile(path).close()  # of a torn one torch would log a page first
         program = torch.export.load(path, extra_files=inside)
         about = json.loads(inside[ABOUT])
-        spec = {**about["spec"], "widths": tuple(about["spec"]["widths"])}
-        student = Student(StudentSpec(**spec))
+        student = Student(StudentSpec.of(about["spec"]))
         weights = program.state_dict.items()
         student.load_state_dict({key.removeprefix(_OUTER): value for key, value in weights})
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, RuntimeError) as error:

@@ -21,7 +21,7 @@ from training.ablation import planned, read_run, trained, write_report
 from training.assess import assess
 from training.centre import centre
 from training.data.check import check, some
-from training.data.forms import FORMS, recognise
+from training.data.forms import FORMS, open_any, recognise
 from training.data.reader import ALL
 from training.data.scale import compare_scale
 from training.flags import parse
@@ -75,7 +75,7 @@ def run_eval(settings: EvalSettings) -> int:
 
 
 def run_centre(settings: CentreSettings) -> int:
-    too_far = centre(settings, FORMS[recognise(settings.data)].open(settings.data))
+    too_far = centre(settings, open_any(settings.data))
     print(f"answers were {too_far:+.2%} from the truth in the middle; {settings.out} is not")
     return 0
 
@@ -97,10 +97,10 @@ def run_ablation(settings: AblationSettings) -> int:
 def run_check(settings: CheckSettings) -> int:
     form = settings.form or recognise(settings.folder)
     print(f"{settings.folder}: {FORMS[form].what} (form {form})")
-    reader = FORMS[form].open(settings.folder)
+    reader = open_any(settings.folder, form)
     findings = list(check(reader, settings.part))
     if settings.like is not None:
-        other = FORMS[recognise(settings.like)].open(settings.like)
+        other = open_any(settings.like)
         findings.append(compare_scale(some(reader, settings.part), some(other, ALL)))
     for finding in findings:
         print(f"{finding.level:>8}: {finding.text}")

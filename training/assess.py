@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from fathom.errors import Code, FathomError
-from training.data.forms import FORMS, recognise
+from training.data.forms import open_any
 from training.data.lists import ListedFolder
 from training.data.nyu import NyuFolder, WithLabels
 from training.data.reader import Reader
@@ -95,7 +95,7 @@ def what_is_scored(settings: EvalSettings) -> str:
 
 def open_data(settings: EvalSettings) -> Reader:
     """The data set as it was recorded: the protocol, not the reader, cuts it."""
-    reader = FORMS[settings.form or recognise(settings.data)].open(settings.data)
+    reader = open_any(settings.data, settings.form)
     if isinstance(reader, NyuFolder):
         return WithLabels(reader)
     if isinstance(reader, ListedFolder):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from training.asking import Asked, open_asked
 from training.data.augment import Policy
 from training.data.check import some, spread
-from training.data.forms import FORMS, recognise
+from training.data.forms import open_any, recognise
 from training.data.lazy import Joined, Lazily
 from training.data.loader import Loader
 from training.data.mixture import Mixture
@@ -79,7 +79,7 @@ def beside(settings: TrainSettings, folder: NyuFolder, asked: Asked, *, labels: 
     """Auxiliary pictures with their depth, then unlabelled ones with a teacher's word alone."""
     sets: list[Lazily] = []
     if settings.auxiliary is not None:
-        reader = FORMS[recognise(settings.auxiliary)].open(settings.auxiliary)
+        reader = open_any(settings.auxiliary)
         fit = (folder.read(id_) for id_ in spread(folder.ids(settings.fit_part)))
         finding = compare_scale(fit, some(reader))
         log.log(
@@ -99,7 +99,7 @@ def beside(settings: TrainSettings, folder: NyuFolder, asked: Asked, *, labels: 
 def pictures(path: Path) -> Reader:
     """Any data set as pictures; those of a plain folder are stretched to 4:3."""
     form = recognise(path)
-    return ImageFolder(path, size=MAP_SIZE) if form == "images" else FORMS[form].open(path)
+    return ImageFolder(path, size=MAP_SIZE) if form == "images" else open_any(path, form)
 
 
 def unlabelled(reader: Reader, teach: Callable[[Sample], Sample], *, labels: bool) -> Lazily:

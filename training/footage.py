@@ -3,7 +3,7 @@
 from fathom.geometry import FieldOfView
 from training.asking import Asked
 from training.data.augment import Policy
-from training.data.forms import FORMS, recognise
+from training.data.forms import open_any
 from training.data.reader import ALL
 from training.data.triples import Triples, load_clip
 from training.settings import TrainSettings
@@ -17,7 +17,7 @@ def footage(settings: TrainSettings, spec: StudentSpec, asked: Asked) -> Triples
     """
     if settings.sequence is None:
         raise AssertionError("recipes that learn from motion require it")
-    reader = FORMS[recognise(settings.sequence)].open(settings.sequence)
+    reader = open_any(settings.sequence)
     ids = reader.ids(ALL)
     asked.build(lambda: (reader.read(id_).image for id_ in ids), len(ids))
     camera = None if settings.hfov_deg is None else FieldOfView(settings.hfov_deg)

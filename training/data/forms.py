@@ -74,6 +74,15 @@ FORMS: Mapping[str, Form] = MappingProxyType(
 )
 
 
+def open_any(path: Path, form: str | None = None) -> Reader:
+    """The data set at a path.
+
+    form    its name in FORMS; None looks and sees
+    raises  BAD_DATA if it looks like none
+    """
+    return FORMS[form or recognise(path)].open(path)
+
+
 def recognise(path: Path) -> str:
     """The form a folder or file looks like.
 

@@ -37,8 +37,7 @@ def load_student(path: Path) -> Student:
     """
     header = read_header(path)
     try:
-        raw = json.loads(header[SPEC_KEY])
-        student = Student(StudentSpec(**{**raw, "widths": tuple(raw["widths"])}))
+        student = Student(StudentSpec.of(json.loads(header[SPEC_KEY])))
         student.load_state_dict(load_file(path), strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise FathomError(

@@ -1,9 +1,10 @@
 """What a student is made of, as a value: stored in every checkpoint, read before any weight."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from fathom.errors import Code, FathomError
 
@@ -88,6 +89,14 @@ class StudentSpec:
                 f"{self.width_px}x{self.height_px}",
                 repair="leave --detail out, or those",
             )
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "StudentSpec":
+        """The spec that `asdict` and JSON made `told` of; a field that it lacks has its default.
+
+        raises  KeyError, TypeError for what is none, and as above
+        """
+        return cls(**{**told, "widths": tuple(told["widths"])})
 
     def require_metres(self, whose: Path) -> None:
         """Everything after training is told metres: raises BAD_MODEL for a student that has none.
