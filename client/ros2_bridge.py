@@ -14,7 +14,6 @@ calls of rclpy that it makes, never yet against ROS itself.
 import argparse
 import queue
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +33,7 @@ from client.ros2_messages import (
     picture_of,
 )
 from client.sender import Sender
+from client.sources.slot import Slot
 from client.sources.source import Captured, SourceInfo
 from fathom.errors import Code, FathomError
 from fathom.geometry import Camera, FieldOfView
@@ -64,22 +64,23 @@ class Topic:
         complain: Callable[[FathomError], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.passed_over = 0
         self.headers: deque[Header] = deque()
         self._now_ns, self._complain, self._clock = now_ns, complain, clock
-        self._changed = threading.Condition()
-        self._newest: ImageMessage | None = None
-        self._closed = False
+        self._slot = Slot[ImageMessage]()
+
+    @property
+    def passed_over(self) -> int:
+        return self._slot.passed_over
 
     def put(self, message: ImageMessage) -> None:
         """The subscription's callback: keeps the message, computes nothing."""
-        with self._changed:
-            self.passed_over += self._newest is not None
-            self._newest = message
-            self._changed.notify_all()
+        self._slot.put(message)
+
+    def close(self) -> None:
+        self._slot.close()
 
     def frames(self) -> Iterator[Captured]:
-        while (message := self._take()) is not None:
+        while (message := self._slot.take()) is not None:
             try:
                 picture = picture_of(message)
             except FathomError as error:
@@ -87,17 +88,6 @@ class Topic:
                 continue
             self.headers.append(message.header)
             yield Captured(picture, self._clock() - self._age_s(message.header))
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def _take(self) -> ImageMessage | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._closed)
-            message, self._newest = self._newest, None
-            return None if self._closed else message
 
     def _age_s(self, header: Header) -> float:
         stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from client.sources.slot import Slot
 from client.sources.source import Capture, Captured, Picture, SourceInfo
 
 # How long to wait for a thread that sits in a device's own read; it is a daemon and may stay there.
@@ -21,19 +22,20 @@ class Newest:
         self, capture: Capture, info: SourceInfo, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.info = info
-        self.passed_over = 0
         self._capture = capture
         self._clock = clock
-        self._changed = threading.Condition()
-        self._newest: Captured | None = None
-        self._ended = False
+        self._slot = Slot[Captured]()
         self._error: Exception | None = None
+
+    @property
+    def passed_over(self) -> int:
+        return self._slot.passed_over
 
     def frames(self) -> Iterator[Captured]:
         reader = threading.Thread(target=self._read, name="read-source", daemon=True)
         reader.start()
         try:
-            while (captured := self._take()) is not None:
+            while (captured := self._slot.take()) is not None:
                 yield captured
             if self._error is not None:
                 raise self._error
@@ -43,32 +45,15 @@ class Newest:
 
     def close(self) -> None:
         self._capture.close()
-        with self._changed:
-            self._newest = None
-            self._ended = True
-            self._changed.notify_all()
-
-    def _take(self) -> Captured | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._ended)
-            captured, self._newest = self._newest, None
-            return captured
+        self._slot.close()
 
     def _read(self) -> None:
         try:
-            while (picture := self._capture.read()) is not None and not self._ended:
-                self._put(Captured(picture, self._clock()))
+            while (picture := self._capture.read()) is not None and not self._slot.ended:
+                self._slot.put(Captured(picture, self._clock()))
         except Exception as error:  # noqa: BLE001  # raised again where the frames are taken
             self._error = error
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def _put(self, captured: Captured) -> None:
-        with self._changed:
-            self.passed_over += self._newest is not None
-            self._newest = captured
-            self._changed.notify_all()
+        self._slot.end()
 
 
 class Paced:
