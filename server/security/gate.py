@@ -42,6 +42,23 @@ class Refusal(StrEnum):
     LIMITED = "limited"
 
 
+_WANTED = "the header Authorization: Bearer TOKEN, with a token of this server"
+_ASK = "ask whoever runs this server for a token"
+# Each refusal's code, what was expected, what came, and the repair.
+_TOLD: Mapping[Refusal, tuple[Code, str, str, str]] = MappingProxyType(
+    {
+        Refusal.MISSING: (Code.UNAUTHENTICATED, _WANTED, "none", _ASK),
+        Refusal.WRONG: (Code.UNAUTHENTICATED, _WANTED, "one that is none of its tokens", _ASK),
+        Refusal.LIMITED: (
+            Code.RATE_LIMITED,
+            "a token of this server",
+            "wrong ones, too often",
+            "wait a minute, then send the right one",
+        ),
+    }
+)
+
+
 class Gate:
     """The one place where it is decided who may ask.
 
@@ -82,7 +99,7 @@ class Gate:
         return self._tokens().holds(presented_token(authorization))
 
     def refuse(self, route: str, authorization: str, client: str) -> FathomError:
-        """What somebody who was not let in is told."""
+        """What somebody who was not let in is told; as much work whatever was wrong."""
         refusal = Refusal.WRONG if authorization else Refusal.MISSING
         now_s = self._clock()
         if self._failures.has_room(client, now_s):
@@ -92,25 +109,7 @@ class Gate:
                 "auth.refused reason=%s client=%s route=%r", refusal, client, route[:_SHOWN]
             )
         elif refusal is Refusal.WRONG:
-            self._refused(Refusal.LIMITED)
-            return _too_many()
+            refusal = Refusal.LIMITED
         self._refused(refusal)
-        return _unauthenticated(refusal)
-
-
-def _unauthenticated(refusal: Refusal) -> FathomError:
-    return FathomError(
-        Code.UNAUTHENTICATED,
-        expected="the header Authorization: Bearer TOKEN, with a token of this server",
-        got="none" if refusal is Refusal.MISSING else "one that is none of its tokens",
-        repair="ask whoever runs this server for a token",
-    )
-
-
-def _too_many() -> FathomError:
-    return FathomError(
-        Code.RATE_LIMITED,
-        expected="a token of this server",
-        got="wrong ones, too often",
-        repair="wait a minute, then send the right one",
-    )
+        code, expected, got, repair = _TOLD[refusal]
+        return FathomError(code, expected=expected, got=got, repair=repair)

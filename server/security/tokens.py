@@ -52,11 +52,12 @@ def presented_token(authorization: str) -> str:
     a person for it, and then send it with the page's scripts, requests and sockets.
     """
     scheme, _, value = authorization.strip().partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
-    if scheme.lower() == "basic":
+    scheme, value = scheme.lower(), value.strip()
+    if scheme == "bearer":
+        return value
+    if scheme == "basic":
         try:
-            return base64.b64decode(value.strip(), validate=True).decode().partition(":")[2]
+            return base64.b64decode(value, validate=True).decode().partition(":")[2]
         except ValueError:  # no base64, or no text
             return ""
     return ""

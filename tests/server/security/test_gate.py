@@ -1,6 +1,9 @@
 """Who is let in where, and what is said, counted and logged of the others."""
 
 import logging
+import sys
+from collections.abc import Callable
+from types import FrameType
 
 import pytest
 
@@ -67,3 +70,46 @@ def test_each_refusal_up_to_the_rate_is_a_line_of_the_log_without_the_token(
     assert len(lines) == 2
     assert "10.0.0.7" in lines[0] and "wrong" in lines[0] and "\n" not in lines[0]
     assert "secret" not in caplog.text
+
+
+def calls_of(work: Callable[[], object]) -> list[str]:
+    """The functions that a piece of work calls, Python's and C's, one after another."""
+    called: list[str] = []
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_qualname)
+        elif event == "c_call":
+            called.append(str(getattr(argument, "__qualname__", argument)))
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return called
+
+
+# Wrong in its last character, in its first, in all of them; and no header at all.
+BAD = [GOOD[:-1] + "x", "Bearer x" + TOKEN[1:], "Bearer " + "x" * 90, "nonsense", ""]
+
+
+@pytest.mark.parametrize("spent", [0, 3], ids=["told apart", "past the rate"])
+def test_nothing_is_as_much_work_to_refuse_as_a_wrong_token(clock: FakeClock, spent: int) -> None:
+    """The same functions in the same order, a digest and a comparison among them: as much time."""
+
+    def refuse(authorization: str) -> list[str]:
+        gate = new_gate(clock, [])
+        for _ in range(spent):
+            gate.refuse("/predict", "", "a")
+
+        def ask() -> None:
+            assert not gate.lets_in("/predict", authorization)
+            gate.refuse("/predict", authorization, "a")
+
+        return calls_of(ask)
+
+    refuse("")  # logging asks once, and remembers, who wants its lines
+    wanted = refuse(BAD[0])
+    assert {"openssl_sha256", "compare_digest", "Rate.has_room"} <= set(wanted)
+    assert all(refuse(authorization) == wanted for authorization in BAD)
