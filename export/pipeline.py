@@ -17,7 +17,7 @@ from export.pictures import Pictures, read_pictures
 from export.report import write_report
 from export.repository import next_version, publish, staged
 from export.source import open_source
-from export.targets import Made, Workshop, choose, make, refuse_classes, refuse_early
+from export.targets import Made, Workshop, choose, make, refuse_early
 from export.tensorrt.capabilities import Capability
 from export.triton.config import CONFIG_FILE, MODEL_SOURCE, make_configs
 from export.triton.config import signature as told_to_triton
@@ -77,7 +77,6 @@ def export(order: Order) -> Path | None:
     if order.depth_only:
         source = replace(source, student=without_classes(source.student))
     student = source.student
-    refuse_classes(chosen, student)
     pictures = read_pictures(order.images, student.network_size)
     with (
         staged(order.repository, order.origin.name) as stage,

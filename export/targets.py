@@ -182,18 +182,6 @@ def refuse_early(
             library_version(target.removeprefix("torch-"))
 
 
-def refuse_classes(chosen: Sequence[tuple[str, tuple[str, ...]]], student: Student) -> None:
-    """Torch-TensorRT 2.11 converts no cast to bytes, which classes end in: raises NOT_AVAILABLE."""
-    by_torch = [target for target, _ in chosen if target.startswith("torch-tensorrt")]
-    if by_torch and student.spec.classes:
-        raise FathomError(
-            Code.NOT_AVAILABLE,
-            expected=f"a student of depth alone for {', '.join(by_torch)}",
-            got=f"one with {student.spec.classes} classes",
-            repair=f"add --depth-only, or take {by_torch[0].removeprefix('torch-')} instead",
-        )
-
-
 def make(workshop: Workshop, target: str, precisions: Sequence[str]) -> list[Made]:
     """A target's files in the workshop's stage."""
     if target == "onnx":

@@ -37,6 +37,7 @@ def build_plan_by_torch(
     if without_gpu:
         interpreter.trt = _WithoutRuntime(library.module)
     _aim_interpreter(interpreter.TRTInterpreter, library, capabilities, outputs)
+    _convert_casts_to_bytes(library)
     program = torch.export.load(program_path)
     _, height, width, channels = _input_shape(program)
     shapes = [(batch, height, width, channels) for batch in batches]
@@ -112,6 +113,27 @@ class _Runtime:
 
     def deserialize_cuda_engine(self, plan: bytes) -> SimpleNamespace:
         return SimpleNamespace(serialize=lambda: plan)
+
+
+def _convert_casts_to_bytes(library: Library) -> None:
+    """Classes end in a cast to uint8. TensorRT has one for an output; Torch-TensorRT 2.11 does not
+    use it and would leave the operator to PyTorch, which a serialized engine has not."""
+    from torch_tensorrt.dynamo.conversion import _ConverterRegistry as registry
+
+    def asks_for_bytes(node: torch.fx.Node, _: object) -> bool:
+        return node.kwargs.get("dtype") is torch.uint8
+
+    def cast(ctx: Any, _: object, args: Sequence[Any], __: object, name: str) -> Any:
+        layer = ctx.net.add_cast(args[0], library.module.uint8)
+        layer.name = name
+        return layer.get_output(0)
+
+    registry.dynamo_tensorrt_converter(
+        torch.ops.aten._to_copy.default,
+        capability_validator=asks_for_bytes,
+        priority=registry.ConverterPriority.HIGH,
+        supports_dynamic_shapes=True,
+    )(cast)
 
 
 def _aim_interpreter(

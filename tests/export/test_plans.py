@@ -12,11 +12,11 @@ from export.plans import Recipe, build_plan, graph_hash, library_version
 from export.program import export_program, output_names, save_program
 from export.qdq import save_qdq
 from export.source import open_source
-from export.targets import choose, refuse_classes
+from export.targets import choose
 from export.tensorrt.capabilities import as_text, check_here, check_rtx, parse_capabilities
 from fathom.errors import Code, FathomError
-from tests.export.conftest import REPOSITORY, make_student, write_photos
-from training.students.student import Student, without_classes
+from tests.export.conftest import REPOSITORY, write_photos
+from training.students.student import Student
 
 BUILD_S = 900
 SHIPPED = sorted(
@@ -186,7 +186,7 @@ def test_a_shipped_student_becomes_a_plan_both_ways(
     outputs = output_names(student)
     onnx_path, program_path = tmp_path / "model.onnx", tmp_path / "model.pt2"
     export_onnx(exported, onnx_path, outputs, {})
-    save_program(export_program(without_classes(student), precision), program_path)
+    save_program(exported, program_path)
     made = build(version, onnx_path, tmp_path, precision=precision, outputs=outputs)
     by_torch = build(
         version,
@@ -194,19 +194,10 @@ def test_a_shipped_student_becomes_a_plan_both_ways(
         tmp_path,
         builder="tensorrt-rtx+torch",
         precision=precision,
-        outputs=outputs[:1],
+        outputs=outputs,
     )
     bytes_each = 4 if precision == "f32" else 2
     weights_bytes = bytes_each * sum(each.numel() for each in student.parameters())
     for plan in (made, by_torch):  # a plan is mostly weights
         assert 0.9 * weights_bytes < len(plan) < 2 * weights_bytes
-
-
-def test_torch_tensorrt_is_not_asked_for_classes() -> None:
-    chosen = choose(["torch-tensorrt-rtx"], ["f32"])
-    with pytest.raises(
-        FathomError, match="add --depth-only, or take tensorrt-rtx instead"
-    ) as caught:
-        refuse_classes(chosen, make_student(classes=13))
-    assert caught.value.code is Code.NOT_AVAILABLE
-    refuse_classes(chosen, make_student())
+        assert all(output.encode() in plan for output in outputs)
