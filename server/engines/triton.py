@@ -31,6 +31,8 @@ _CHANNEL = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
+    # A pod that is started anew has another address behind its name; gRPC would ask after 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
 )
