@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from export.targets import Made
 from export.triton.config import MODEL_SOURCE
 from fathom.card import Card, Figure, ModelFile, sha256_of
 from fathom.errors import Code, FathomError
-from fathom.machine import describe_machine, usable_cores
+from fathom.machine import describe_machine
 from training.data.labels import CLASSES, COLOURS
 
 _UNITS = {"delta1": "share", "abs_rel": "ratio", "rmse": "m", "log10": "log10 m"}
@@ -46,11 +45,11 @@ def make_card(
     version: int,
     made: Sequence[Made],
     gates: Sequence[Gate | NotRun],
-    pictures: Pictures,
+    costs: Sequence[Figure] = (),
 ) -> Card:
     """Everything measured with its protocol and machine, every file with its hash."""
     student, spec = source.student, source.student.spec
-    figures = [*_measured(origin, gates), *_costs(made, pictures)]
+    figures = [*_measured(origin, gates), *costs]
     for report in origin.reports:
         figures += _read_figures(report)
     return Card(
@@ -87,16 +86,14 @@ def _measured(origin: Origin, gates: Sequence[Gate | NotRun]) -> list[Figure]:
     return figures
 
 
-def _costs(made: Sequence[Made], pictures: Pictures) -> list[Figure]:
-    """What a call costs here, in turns; nothing where others keep the cores busy."""
+def measure_costs(made: Sequence[Made], pictures: Pictures) -> list[Figure]:
+    """What a call of everything that runs here costs, in turns."""
     timed = {
         f"{each.target} {precision}": network
         for each in made
         if not each.is_plan
         for precision, network in each.runs.items()
     }
-    if os.getloadavg()[0] > usable_cores():
-        return []
     costs_ms = median_costs_ms(list(timed.values()), pictures.frames)
     protocol = "median call, batch of one, in turns"
     return [

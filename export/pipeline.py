@@ -4,12 +4,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from export import networks, signature
-from export.cards import Origin, make_card, waive
+from export.cards import Origin, make_card, measure_costs, waive
 from export.gates import Gate, NotRun, judge, judge_accuracy, table
 from export.networks import Network
 from export.openvino import CALIBRATION
@@ -21,12 +21,17 @@ from export.targets import Made, Workshop, choose, make, refuse_early
 from export.tensorrt.capabilities import Capability
 from export.triton.config import CONFIG_FILE, MODEL_SOURCE, make_configs
 from export.triton.config import signature as told_to_triton
+from fathom.card import Figure
+from fathom.machine import busy_share
 from training.data.forms import open_any
 from training.data.nyu import NyuFolder, WithLabels
 from training.data.reader import Reader
 from training.evaluation import Report, Scoring, evaluate
 from training.evaluation.scored import Letterboxed
 from training.students.student import Student, without_classes
+
+# Of the cores: what a machine at rest does beside.
+_CALM_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +105,8 @@ def export(order: Order) -> Path | None:
         if order.data is not None:
             tell(f"measuring accuracy on {order.data.name}, {order.part}")
             gates += _judge_accuracies(order, student, reference, made)
-        card = make_card(order.origin, source, version, made, gates, pictures)
+        costs = costs_if_calm(made, pictures, tell)
+        card = make_card(order.origin, source, version, made, gates, costs)
         configs = make_configs(card)
         gates += judge_signatures(made, configs[CONFIG_FILE])
         print(table(gates))
@@ -111,6 +117,18 @@ def export(order: Order) -> Path | None:
         if failed and not order.allow_worse:
             return None
         return publish(order.repository, waive(card, failed), configs, stage)
+
+
+def costs_if_calm(
+    made: Sequence[Made], pictures: Pictures, tell: Callable[[str], None]
+) -> Sequence[Figure]:
+    """For the card, if they mean anything: where others compute, a call's time is theirs too."""
+    busy = busy_share()
+    if busy > _CALM_SHARE:
+        tell(f"no costs on the card: others keep {busy:.0%} of the cores busy")
+        return ()
+    tell("measuring what a call costs")
+    return measure_costs(made, pictures)
 
 
 def judge_all(made: Sequence[Made], reference: Network, pictures: Pictures) -> list[Gate | NotRun]:
