@@ -3,14 +3,10 @@
 python -m server --http-port 8000 --grpc-port 8001
 """
 
-import logging
 import sys
 
-import cv2
-
 from fathom.errors import FathomError
-from server.lifecycle import serve
-from server.security.log import RedactingFormatter
+from server.process import begin_log, log_settings
 from server.settings import load
 
 
@@ -21,15 +17,18 @@ def main(argv: list[str] | None = None) -> int:
     except FathomError as error:
         print(f"server: {error}", file=sys.stderr)
         return 2
-    log = logging.StreamHandler(sys.stderr)
-    log.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[log])
-    # Broken pictures are the client's news, told in its answer; the log is for the server's own.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    # More threads would fight the engine for its cores over pictures of a few hundred pixels.
-    cv2.setNumThreads(1)
+    begin_log(settings)
+    log_settings(settings, origins)
+    # Imported by whoever needs it: a supervisor has no doors and no engine, and is small.
     try:
-        serve(settings, origins)
+        if settings.workers > 1:
+            from server.supervisor import supervise
+
+            return supervise(settings)
+        from server.lifecycle import serve
+        from server.telemetry import Telemetry
+
+        serve(settings, Telemetry())
     except FathomError as error:
         print(f"server: {error}", file=sys.stderr)
         return 1

@@ -3,6 +3,9 @@
 settings -> models open, hashes checked, warm -> lanes start -> doors open -> ready
 SIGHUP: new versions of the models are taken up
 SIGTERM or Ctrl-C: not ready -> what waits is skipped, what runs is finished -> doors close -> 0
+
+A worker, one of several such servers, has a link to who started it: it says there that it is ready,
+and stops when that process is gone.
 """
 
 import asyncio
@@ -10,7 +13,6 @@ import logging
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import uvloop
 
@@ -21,8 +23,10 @@ from server.doors.grpc import GrpcDoor
 from server.doors.http import build_app
 from server.doors.listen import HttpDoor
 from server.doors.protocol import Connections
-from server.keeper import Keeper
+from server.keeper import Keeper, Reloaded
+from server.link import Link, Word
 from server.models import Models, open_models
+from server.process import bound_opencv, log_ready
 from server.security.entry import Entry
 from server.security.setup import open_entry, open_identity
 from server.security.tls import Identity
@@ -37,11 +41,13 @@ _LAG_PERIOD_S = 0.25
 _GRACE_S = 3
 
 
-def serve(settings: Settings, origins: dict[str, str]) -> None:
-    """Run until a signal; raises FathomError if the server cannot start."""
+def serve(settings: Settings, telemetry: Telemetry, link: Link | None = None) -> None:
+    """Run until a signal; raises FathomError if the server cannot start.
+
+    link  a worker's, who shares its ports
+    """
     started_s = time.monotonic()
-    _log_settings(settings, origins)
-    telemetry = Telemetry()
+    bound_opencv()
     entry, identity = open_entry(settings, telemetry.refused), open_identity(settings)
     models = open_models(settings, telemetry)
     for model in models:
@@ -52,7 +58,8 @@ def serve(settings: Settings, origins: dict[str, str]) -> None:
             spec.device,
         )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Server(settings, models, telemetry, entry, identity).run(started_s))
+        server = Server(settings, models, telemetry, entry=entry, identity=identity, link=link)
+        runner.run(server.run(started_s))
 
 
 class Server:
@@ -63,14 +70,17 @@ class Server:
         settings: Settings,
         models: Models,
         telemetry: Telemetry,
+        *,
         entry: Entry,
         identity: Callable[[], Identity] | None,
+        link: Link | None = None,
     ) -> None:
         self._settings = settings
         self._models = models
         self._telemetry = telemetry
         self._entry = entry
         self._identity = identity
+        self._link = link
         self._serving = False
         self._stop = asyncio.Event()
 
@@ -90,7 +100,7 @@ class Server:
             predict_timeout_s=settings.predict_timeout_s,
             slow_reader_s=settings.slow_reader_s,
             entry=self._entry,
-            reload=keeper.reload if settings.reload_by == "http" else None,
+            reload=self._reload(keeper) if settings.reload_by == "http" else None,
         )
         grpc_door, http_door = self._build_doors(service)
         self._catch_signals(keeper)
@@ -103,14 +113,14 @@ class Server:
             await grpc_door.stop(0)
             raise
         keeper.start()
-        watcher = asyncio.create_task(self._watch(grpc_door))
+        watcher = asyncio.create_task(self._watch(service, grpc_door))
         self._serving = True
         await grpc_door.set_ready(self.ready)
-        _log.info(
-            "server.ready http=%s:%d grpc=%s:%d after_s=%.2f",
-            *(settings.host, http_door.port, settings.host, grpc_door.port),
-            time.monotonic() - started_s,
-        )
+        if self._link is None:
+            after_s = time.monotonic() - started_s
+            log_ready(settings, http_port=http_door.port, grpc_port=grpc_door.port, after_s=after_s)
+        else:
+            self._link.say(Word.READY)
         await self._stop.wait()
         await asyncio.to_thread(keeper.stop)
         await self._shut_down(service, grpc_door, http_door)
@@ -119,7 +129,10 @@ class Server:
     def _build_doors(self, service: Service) -> tuple[GrpcDoor, HttpDoor]:
         settings = self._settings
         grpc_door = GrpcDoor(
-            service, address=f"{settings.host}:{settings.grpc_port}", identity=self._identity
+            service,
+            address=f"{settings.host}:{settings.grpc_port}",
+            identity=self._identity,
+            shared=self._link is not None,
         )
         connections = Connections(
             per_client=settings.max_connections_per_client,
@@ -132,6 +145,7 @@ class Server:
             port=settings.http_port,
             connections=connections,
             identity=self._identity,
+            shared=self._link is not None,
         )
         return grpc_door, http_door
 
@@ -155,14 +169,34 @@ class Server:
         loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, keeper.reload)
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, self._stop.set)
+        if self._link is not None:
+            loop.add_reader(self._link, self._orphaned, self._link)
 
-    async def _watch(self, grpc_door: GrpcDoor) -> None:
-        """Measure the loop's lag, and keep the health service telling the truth."""
+    def _orphaned(self, link: Link) -> None:
+        asyncio.get_running_loop().remove_reader(link)  # or it would be called without end
+        _log.error("supervisor.gone")
+        self._stop.set()
+
+    def _reload(self, keeper: Keeper) -> Callable[[], list[Reloaded]]:
+        link = self._link
+        if link is None:
+            return keeper.reload
+
+        def everywhere() -> list[Reloaded]:
+            reloaded = keeper.reload()
+            link.say(Word.RELOAD)
+            return reloaded
+
+        return everywhere
+
+    async def _watch(self, service: Service, grpc_door: GrpcDoor) -> None:
+        """Measure the loop's lag, and keep health and what other workers show of this one true."""
         said: bool | None = None
         while True:
             before_s = time.monotonic()
             await asyncio.sleep(_LAG_PERIOD_S)
             self._telemetry.loop_lag(max(0.0, time.monotonic() - before_s - _LAG_PERIOD_S))
+            service.tell_load()
             if self.ready is not said:
                 said = self.ready
                 await grpc_door.set_ready(said)
@@ -181,13 +215,6 @@ def describe(settings: Settings, models: Models) -> Description:
         device=spec.device,
         precision=spec.precision,
     )
-
-
-def _log_settings(settings: Settings, origins: dict[str, str]) -> None:
-    for name, value in settings.model_dump().items():
-        level = logging.INFO if name in origins else logging.DEBUG
-        shown = str(value) if isinstance(value, Path) else repr(value)
-        _log.log(level, "setting %s=%s from=%s", name, shown, origins.get(name, "default"))
 
 
 def _stopping() -> FathomError:

@@ -64,6 +64,13 @@ class Service:
     def limits(self) -> Limits:
         return self.offers.limits
 
+    def tell_load(self) -> None:
+        """Let the metrics say how much is open and waiting now, over all models."""
+        self.telemetry.load(
+            streams=sum(model.dispatch.streams for model in self.models),
+            waiting=sum(model.dispatch.waiting for model in self.models),
+        )
+
     async def predict(
         self, frame: Frame, opening: OpenStream, *, client: str, timeout_s: float | None = None
     ) -> EncodedDepth:

@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from fathom.errors import Code, FathomError
+from fathom.machine import usable_cores
 from fathom.values import Limits
 from server.core.scheduler import Bounds
 
@@ -47,6 +48,13 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     http_port: int = Field(8000, ge=0, le=65535, description="HTTP port; 0 takes a free one")
     grpc_port: int = Field(8001, ge=0, le=65535, description="gRPC port; 0 takes a free one")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="processes behind these ports, each with streams and an engine of its own; they"
+        " share cores and max_waiting_mib, and what a client may take is counted by each alone",
+    )
     engine: EngineName | TritonServers = Field(
         "auto",
         description="what computes: auto, openvino, onnxruntime, torch, tensorrt, or Triton servers"
@@ -68,9 +76,11 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=64,
-        description="batches computed at once, sharing the cores; 0 takes two",
+        description="batches computed at once by a worker, sharing its cores; 0 takes two",
     )
-    threads: int = Field(0, ge=0, description="processor threads of the engine; 0 takes every core")
+    threads: int = Field(
+        0, ge=0, description="processor threads of a worker's engine; 0 takes all its cores"
+    )
     engine_timeout_s: float = Field(
         10, gt=0, description="an engine that takes longer for one batch hangs, and is opened again"
     )
@@ -126,6 +136,16 @@ class Settings(BaseSettings):
     )
 
     @property
+    def cores(self) -> int:
+        """Processor cores that are one worker's; the system deals them out."""
+        return max(1, usable_cores() // self.workers)
+
+    @property
+    def cpu_threads(self) -> int:
+        """Threads of a worker's engine on the processor; 0 leaves it every core."""
+        return self.threads or (self.cores if self.workers > 1 else 0)
+
+    @property
     def limits(self) -> Limits:
         """The bounds that clients are told."""
         return Limits(
@@ -142,7 +162,7 @@ class Settings(BaseSettings):
             streams=self.max_streams,
             streams_per_client=self.max_streams_per_client,
             queue_frames=self.queue_frames,
-            waiting_bytes=int(self.max_waiting_mib * 2**20),
+            waiting_bytes=int(self.max_waiting_mib * 2**20) // self.workers,
             waiting_bytes_per_client=int(self.max_waiting_mib_per_client * 2**20),
             window_bytes=int(self.window_mib * 2**20),
         )

@@ -3,6 +3,7 @@
 No label takes a value that a client chooses: models come from the repository, outcomes and reasons
 from the error table and the skip reasons. What Prometheus' clients of every language say of their
 process (`process_resident_memory_bytes` and its like) is there as well, read when it is asked for.
+Where several workers serve, each counts here and shows the counts of all.
 """
 
 from prometheus_client import (
@@ -13,6 +14,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.registry import Collector
 
 from fathom import __version__, metrics
 from fathom.values import EncodedDepth, Failed, ServerAnswer, Skipped
@@ -24,10 +26,14 @@ _TOTAL = "_total"
 
 
 class Telemetry:
-    """Every metric of one server process."""
+    """Every metric of one server process.
 
-    def __init__(self) -> None:
+    shown  what its page shows instead of these, for a process that is one of several
+    """
+
+    def __init__(self, shown: Collector | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._shown = shown or self.registry
         ProcessCollector(registry=self.registry)
         buckets = metrics.SECONDS_BUCKETS
         self._age = self._histogram(metrics.FRAME_AGE, "capture to answer handed over", buckets)
@@ -72,6 +78,7 @@ class Telemetry:
             "always 1; the labels say what runs",
             ["version", "engine", "device", "precision"],
             registry=self.registry,
+            multiprocess_mode="livemax",
         )
 
     def started(self, spec: EngineSpec) -> None:
@@ -120,10 +127,10 @@ class Telemetry:
 
     def page(self) -> bytes:
         """The text of `/metrics`."""
-        return generate_latest(self.registry)
+        return generate_latest(self._shown)
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, buckets=buckets, registry=self.registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(name, text, registry=self.registry)
+        return Gauge(name, text, registry=self.registry, multiprocess_mode="livesum")

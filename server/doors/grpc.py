@@ -32,6 +32,7 @@ from server.doors.grpc_gate import GateInterceptor
 from server.doors.patience import Patience
 from server.doors.v2 import V2
 from server.doors.v2_grpc import add_v2
+from server.ports import taken
 from server.security.address import client_of_peer
 from server.security.tls import Identity, grpc_credentials
 from server.service import Service, closing
@@ -66,6 +67,7 @@ class GrpcDoor:
     """One listening gRPC server.
 
     identity  the newest certificate, asked for at each handshake; None serves without TLS
+    shared    whether other processes may listen on this port too; else that is a mistake
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class GrpcDoor:
         *,
         address: str,
         identity: Callable[[], Identity] | None = None,
+        shared: bool = False,
     ) -> None:
         gate = service.entry.gate
         self._server = aio.server(
@@ -86,7 +89,7 @@ class GrpcDoor:
                     service.limits.image_bytes + _MESSAGE_SLACK_BYTES,
                 ),
                 ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),  # a second server on this port is a mistake, so refuse it
+                ("grpc.so_reuseport", int(shared)),
             ),
         )
         add_DepthServicer_to_server(_Depth(service), self._server)
@@ -105,12 +108,7 @@ class GrpcDoor:
             else:
                 self.port = self._server.add_secure_port(address, grpc_credentials(identity))
         except RuntimeError as error:
-            raise FathomError(
-                Code.BAD_SETTING,
-                expected=f"a free address for gRPC at {address}",
-                got="one that cannot be bound",
-                repair="stop what listens there, or give --grpc-port",
-            ) from error
+            raise taken("gRPC", address, "one that cannot be bound") from error
 
     async def start(self) -> None:
         await self._server.start()

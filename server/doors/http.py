@@ -151,11 +151,9 @@ def build_app(service: Service) -> FastAPI:
 
     @app.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        service.telemetry.load(
-            streams=sum(model.dispatch.streams for model in service.models),
-            waiting=sum(model.dispatch.waiting for model in service.models),
-        )
-        return Response(service.telemetry.page(), media_type="text/plain; version=0.0.4")
+        service.tell_load()
+        page = await asyncio.to_thread(service.telemetry.page)
+        return Response(page, media_type="text/plain; version=0.0.4")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

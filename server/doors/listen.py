@@ -13,8 +13,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from fathom.errors import Code, FathomError
 from server.doors.protocol import Connections, HttpProtocol, SocketProtocol
+from server.ports import taken
 from server.security.tls import Identity, RenewedContext
 
 _KEEP_ALIVE_S = 65
@@ -27,6 +27,7 @@ class HttpDoor:
 
     connections  the bounds on them
     identity     the newest certificate, asked for at each handshake; None serves without TLS
+    shared       whether other processes may listen on this port too
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class HttpDoor:
         port: int,
         connections: Connections | None = None,
         identity: Callable[[], Identity] | None = None,
+        shared: bool = False,
     ) -> None:
         bound = {"connections_bound": connections or Connections()}
         config = uvicorn.Config(
@@ -58,6 +60,7 @@ class HttpDoor:
             ws_per_message_deflate=False,  # pictures do not shrink, and depth has ZSTD_U16_MM
         )
         self._address = (host, port)
+        self._shared = shared
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
@@ -70,14 +73,10 @@ class HttpDoor:
     async def start(self) -> None:
         """Listen; raises BAD_SETTING if the address is taken."""
         try:
-            listening = socket.create_server(self._address)
+            listening = socket.create_server(self._address, reuse_port=self._shared)
         except OSError as error:
-            raise FathomError(
-                Code.BAD_SETTING,
-                expected=f"a free address for HTTP at {self._address[0]}:{self._address[1]}",
-                got=error.strerror or type(error).__name__,
-                repair="stop what listens there, or give --http-port",
-            ) from error
+            address = f"{self._address[0]}:{self._address[1]}"
+            raise taken("HTTP", address, error.strerror or type(error).__name__) from error
         self._task = asyncio.create_task(self._server.serve([listening]))
         while not self._server.started:
             if self._task.done():

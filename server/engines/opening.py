@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 from fathom.card import Card
 from fathom.errors import Code, FathomError
-from fathom.machine import usable_cores
 from server.engines.engine import Engine
 from server.engines.files import choose_file
 from server.settings import Settings
@@ -61,8 +60,8 @@ def _openvino(card: Card, folder: Path, settings: Settings) -> Engine:
         input_size=card.input_size,
         outputs=card.outputs,
         precision=settings.precision,
-        lanes=settings.lanes or _cpu_lanes(),
-        threads=settings.threads,
+        lanes=settings.lanes or _cpu_lanes(settings),
+        threads=settings.cpu_threads,
         cache_folder=settings.cache_folder,
     )
 
@@ -75,8 +74,8 @@ def _onnxruntime(card: Card, folder: Path, settings: Settings) -> Engine:
         input_size=card.input_size,
         outputs=card.outputs,
         precision=settings.precision,
-        lanes=settings.lanes or _cpu_lanes(),
-        threads=settings.threads,
+        lanes=settings.lanes or _cpu_lanes(settings),
+        threads=settings.cpu_threads,
         max_batch=settings.max_batch,
     )
 
@@ -89,8 +88,8 @@ def _torch(card: Card, folder: Path, settings: Settings) -> Engine:
         input_size=card.input_size,
         outputs=card.outputs,
         precision=settings.precision,
-        lanes=settings.lanes or _cpu_lanes(),
-        threads=settings.threads,
+        lanes=settings.lanes or _cpu_lanes(settings),
+        threads=settings.cpu_threads,
         max_batch=settings.max_batch,
     )
 
@@ -120,10 +119,10 @@ def _triton(card: Card, folder: Path, settings: Settings) -> Engine:  # noqa: AR
     )
 
 
-def _cpu_lanes() -> int:
+def _cpu_lanes(settings: Settings) -> int:
     # Two lanes of half the cores each serve a saturated stream faster than one of all cores does,
     # and leave one camera at 60 frames/s about 2 ms older: well inside its next frame.
-    return min(2, usable_cores())
+    return min(2, settings.cores)
 
 
 _OPENERS: Mapping[str, _Opener] = MappingProxyType(

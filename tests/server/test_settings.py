@@ -1,5 +1,6 @@
 """Flags, environment and file are one setting each, in that order; nothing unknown gets by."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,21 @@ def test_limits_are_told_in_the_units_of_the_wire(file: Path) -> None:
     settings, _ = load(["--max-image-mib", "0.5", "--queue-frames", "3"], {}, file)
     assert settings.limits.image_bytes == 2**19
     assert settings.limits.waiting_frames == 3
+
+
+@pytest.mark.parametrize(("workers", "cores"), [(1, 5), (2, 2), (5, 1), (9, 1)])
+def test_workers_share_the_machine_s_cores_and_memory(
+    file: Path, monkeypatch: pytest.MonkeyPatch, workers: int, cores: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(5)))
+    settings, _ = load([f"--workers={workers}", "--max-waiting-mib=90"], {}, file)
+    assert settings.cores == cores
+    assert settings.cpu_threads == (cores if workers > 1 else 0)  # alone, the engine knows best
+    assert settings.bounds.waiting_bytes == 90 * 2**20 // workers
+
+
+def test_threads_that_are_told_are_each_worker_s(file: Path) -> None:
+    assert load(["--workers=2", "--threads=3"], {}, file)[0].cpu_threads == 3
 
 
 def test_weights_are_told_by_stream_name(file: Path) -> None:

@@ -1,5 +1,6 @@
 """One setting decides which engine runs a model, and a missing package is told with its repair."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,18 @@ def test_the_setting_names_the_engine(tmp_path: Path, engine: str, name: str) ->
     )
     opened = open_engine(card, tmp_path / "tiny", settings)
     assert opened.spec.name == name and opened.spec.lanes == 1
+    opened.close()
+
+
+@pytest.mark.parametrize(("workers", "lanes"), [(1, 2), (2, 1)])
+def test_workers_share_the_cores_that_lanes_are_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, lanes: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    card = write_model(tmp_path)
+    settings = given(f"--workers={workers}", f"--cache-folder={tmp_path / 'cache'}")
+    opened = open_engine(card, tmp_path / "tiny", settings)
+    assert opened.spec.lanes == lanes
     opened.close()
 
 
