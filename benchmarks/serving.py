@@ -29,6 +29,12 @@ class Serving:
     errors: list[str] = field(default_factory=list)
 
     @property
+    def workers(self) -> list[int]:
+        """Process numbers of its workers; of itself, where it has none."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
+        return [int(child) for child in children.split()] or [self.pid]
+
+    @property
     def resident_mib(self) -> float:
         """Memory the process holds now."""
         for line in Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines():
@@ -48,8 +54,8 @@ class Serving:
 
     @property
     def cpu_s(self) -> float:
-        """Processor time it has used so far, user and system."""
-        return cpu_s(self.pid)
+        """Processor time it and its workers have used so far, user and system."""
+        return sum(cpu_s(pid) for pid in {self.pid, *self.workers})
 
 
 def cpu_s(pid: int) -> float:
