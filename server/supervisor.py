@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -36,6 +36,7 @@ _log = logging.getLogger("fathom.server.supervisor")
 _PERIOD_S = 0.1
 # A worker ends within 5 s; one that has not after these hangs.
 _PATIENCE_S = 8.0
+_WORKER = (sys.executable, "-m", "server.worker")
 # What a worker's exit is called that could not even begin.
 _NOT_STARTED = 1
 
@@ -62,15 +63,25 @@ def supervise(settings: Settings) -> int:
 class Supervisor:
     """The processes of one crew, in one event loop.
 
-    settings  with the ports that are held for the workers
-    counts    the folder that all of them count in
+    settings    with the ports that are held for the workers
+    counts      the folder that all of them count in
+    command     what a worker is, but for the number of its link
+    patience_s  for workers to end in, before they are killed
     """
 
     def __init__(
-        self, settings: Settings, counts: Path, *, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        counts: Path,
+        *,
+        command: Sequence[str] = _WORKER,
+        patience_s: float = _PATIENCE_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._counts = counts
+        self._command = command
+        self._patience_s = patience_s
         self._clock = clock
         self._crew = Crew(settings.workers)
         self._processes: dict[int, asyncio.subprocess.Process] = {}
@@ -142,7 +153,7 @@ class Supervisor:
         self._crew.end()
         for worker in self._processes:
             self._signal(worker, signal.SIGTERM)
-        asyncio.get_running_loop().call_later(_PATIENCE_S, self._kill)
+        asyncio.get_running_loop().call_later(self._patience_s, self._kill)
 
     def _kill(self) -> None:
         for worker in self._processes:
@@ -165,7 +176,7 @@ class Supervisor:
         with theirs:
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "server.worker", str(theirs.fileno())),
+                    *(*self._command, str(theirs.fileno())),
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
                     process_group=0,  # Ctrl-C is this process's to pass on
