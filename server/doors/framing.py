@@ -111,7 +111,7 @@ def _object(text: str | bytes) -> dict[str, Any]:
 def _parse(fields: dict[str, Any], message: _M) -> _M:
     try:
         return ParseDict(fields, message)
-    except ParseError as error:
+    except (ParseError, OverflowError) as error:  # OverflowError: Infinity for a name
         expected = f"a {message.DESCRIPTOR.name} of depth.proto as JSON"
         raise _bad_request(expected, str(error)[:300]) from error
 

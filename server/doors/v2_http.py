@@ -104,7 +104,7 @@ def _read(body: bytes, length: str | None) -> _Asked:
     end = int(length) if length is not None and length.isdecimal() else len(body)
     try:
         head = json.loads(body[:end])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _bad("a JSON object", f"{type(error).__name__}") from error
     if not isinstance(head, dict) or end > len(body):
         raise _bad("a JSON object of the length that the header says", type(head).__name__)

@@ -232,6 +232,11 @@ def test_a_body_that_is_no_request_is_refused(
     assert said["error"] == said["detail"]  # what clients of the protocol read
 
 
+def test_a_body_that_is_nested_without_end_is_refused(web: Web) -> None:
+    answer = web.ask("POST", "/v2/models/ramp/infer", content=b"[" * 20_000)
+    assert answer.status_code == STATUS[Code.BAD_REQUEST].http
+
+
 def test_a_body_past_the_limit_is_refused(web: Web) -> None:
     answer = web.ask("POST", "/v2/models/ramp/infer", content=bytes(LIMITS.image_bytes + 1))
     assert answer.status_code == STATUS[Code.IMAGE_TOO_LARGE].http

@@ -379,6 +379,7 @@ REFUSED = {
         '{"open": {"model": "plain", "options": {"labels": "LABEL_ENCODING_RAW8"}}}',
         Code.NOT_AVAILABLE,
     ),
+    "an endless policy": ('{"open": {"policy": Infinity}}', Code.BAD_REQUEST),
     "every 0": ('{"open": {"policy": "POLICY_EVERY_N"}}', Code.BAD_OPTION),
     "hfov": ('{"open": {"options": {"hfov_deg": 500}}}', Code.BAD_OPTION),
 }
