@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio  # type: ignore[attr-defined]  # no stubs
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from fathom.errors import Code, FathomError
 from fathom.values import Frame, OpenStream
@@ -32,6 +32,8 @@ from server.doors.grpc_gate import GateInterceptor
 from server.doors.patience import Patience
 from server.doors.v2 import V2
 from server.doors.v2_grpc import add_v2
+from server.doors.v2_reflection import SERVICE as V2_SERVICE
+from server.doors.v2_reflection import pool_with
 from server.ports import taken
 from server.security.address import client_of_peer
 from server.security.tls import Identity, grpc_credentials
@@ -93,15 +95,13 @@ class GrpcDoor:
             ),
         )
         add_DepthServicer_to_server(_Depth(service), self._server)
-        add_v2(self._server, V2(service), _or_abort, _client)
+        v2_methods = add_v2(self._server, V2(service), _or_abort, _client)
         self._health = health_aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (
-            SERVICE,
-            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-            reflection.SERVICE_NAME,
-        )
-        reflection.enable_server_reflection(names, self._server)
+        files = (pb.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
+        names = [service.full_name for file in files for service in file.services_by_name.values()]
+        pool = pool_with(files, v2_methods)
+        reflection.enable_server_reflection([*names, V2_SERVICE], self._server, pool)
         try:
             if identity is None:
                 self.port = self._server.add_insecure_port(address)

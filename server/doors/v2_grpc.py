@@ -13,23 +13,23 @@ from fathom.wire import kserve_pb2 as pb
 from server.doors.grpc_decoding import undecodable
 from server.doors.patience import Patience
 from server.doors.v2 import EXTENSIONS, PLATFORM, SERVER, V2, Inference, Inferred, Tensor
+from server.doors.v2_reflection import SERVICE
 
-SERVICE = "inference.GRPCInferenceService"
 _TYPES = {"UINT8": pb.TYPE_UINT8, "FP32": pb.TYPE_FP32}
+_Method: TypeAlias = Callable[[Any, Any], Coroutine[Any, Any, Message]]
 Guarded: TypeAlias = Callable[[Any, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
-def add_v2(server: Any, v2: V2, or_abort: Guarded, client_of: Callable[[Any], str]) -> None:
+def add_v2(server: Any, v2: V2, or_abort: Guarded, client_of: Callable[[Any], str]) -> list[str]:
     """Serve the protocol.
 
     or_abort   runs a handler and turns its errors into statuses
     client_of  who calls, from the call's context
+    returns    the methods that take one message and give one
     """
     calls = _Calls(v2, client_of)
 
-    def unary(
-        method: Callable[[Any, Any], Coroutine[Any, Any, Message]], request: type[Message]
-    ) -> "grpc.RpcMethodHandler[Any, Any]":
+    def unary(method: _Method, request: type[Message]) -> "grpc.RpcMethodHandler[Any, Any]":
         async def handle(message: Any, context: Any) -> Any:
             return await or_abort(context, lambda: method(message, context))
 
@@ -42,23 +42,25 @@ def add_v2(server: Any, v2: V2, or_abort: Guarded, client_of: Callable[[Any], st
     async def stream(_: Any, context: Any) -> None:
         await or_abort(context, lambda: calls.stream_infer(context))
 
-    handlers = {
-        "ServerLive": unary(calls.server_live, pb.ServerLiveRequest),
-        "ServerReady": unary(calls.server_ready, pb.ServerReadyRequest),
-        "ModelReady": unary(calls.model_ready, pb.ModelReadyRequest),
-        "ServerMetadata": unary(calls.server_metadata, pb.ServerMetadataRequest),
-        "ModelMetadata": unary(calls.model_metadata, pb.ModelMetadataRequest),
-        "ModelConfig": unary(calls.model_config, pb.ModelConfigRequest),
-        "ModelStatistics": unary(calls.model_statistics, pb.ModelStatisticsRequest),
-        "RepositoryIndex": unary(calls.repository_index, pb.RepositoryIndexRequest),
-        "ModelInfer": unary(calls.model_infer, pb.ModelInferRequest),
-        "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(
-            stream,
-            request_deserializer=pb.ModelInferRequest.FromString,
-            response_serializer=pb.ModelStreamInferResponse.SerializeToString,
-        ),
+    methods: dict[str, tuple[_Method, type[Message]]] = {
+        "ServerLive": (calls.server_live, pb.ServerLiveRequest),
+        "ServerReady": (calls.server_ready, pb.ServerReadyRequest),
+        "ModelReady": (calls.model_ready, pb.ModelReadyRequest),
+        "ServerMetadata": (calls.server_metadata, pb.ServerMetadataRequest),
+        "ModelMetadata": (calls.model_metadata, pb.ModelMetadataRequest),
+        "ModelConfig": (calls.model_config, pb.ModelConfigRequest),
+        "ModelStatistics": (calls.model_statistics, pb.ModelStatisticsRequest),
+        "RepositoryIndex": (calls.repository_index, pb.RepositoryIndexRequest),
+        "ModelInfer": (calls.model_infer, pb.ModelInferRequest),
     }
+    handlers = {name: unary(*method) for name, method in methods.items()}
+    handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
+        stream,
+        request_deserializer=pb.ModelInferRequest.FromString,
+        response_serializer=pb.ModelStreamInferResponse.SerializeToString,
+    )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    return list(methods)
 
 
 class _Calls:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
@@ -427,6 +429,30 @@ def test_reflection_lists_the_service_and_its_messages(wire: Wire) -> None:
     assert {SERVICE, "grpc.health.v1.Health"} <= set(database.get_services())
     file = database.FindFileContainingSymbol(SERVICE)
     assert "StreamRequest" in {message.name for message in file.message_type}
+
+
+def test_reflection_tells_of_the_inference_protocol_by_its_published_names(wire: Wire) -> None:
+    database = ProtoReflectionDescriptorDatabase(wire.channel)
+    service = "inference.GRPCInferenceService"
+    assert service in set(database.get_services())
+    pool = DescriptorPool(database)
+    methods = pool.FindServiceByName(service).methods_by_name
+    assert len(methods) == 10
+    infer, streamed = methods["ModelInfer"], methods["ModelStreamInfer"]
+    assert (infer.input_type.full_name, infer.client_streaming) == (
+        "inference.ModelInferRequest",
+        False,
+    )
+    assert streamed.client_streaming and streamed.server_streaming
+    tensors = infer.input_type.fields_by_name["inputs"].message_type
+    assert tensors is not None and tensors.full_name.startswith("inference.ModelInferRequest.")
+    live = methods["ServerLive"]
+    call = wire.channel.unary_unary(
+        f"/{service}/ServerLive",
+        request_serializer=GetMessageClass(live.input_type).SerializeToString,
+        response_deserializer=GetMessageClass(live.output_type).FromString,
+    )
+    assert call(GetMessageClass(live.input_type)(), timeout=PATIENCE_S).live
 
 
 def test_two_doors_cannot_share_a_port(wire: Wire) -> None:
