@@ -5,8 +5,8 @@
 
 Servers with 1, 2, ... workers live all the time and take turns (1 2 1 2 ...), so that none warms up
 in its turn. Cameras keep frames under way in a closed loop, each on a connection of its own, new in
-every turn. The kernel deals connections out by a hash, so that some turns find them spread evenly
-and some do not: `split` is how many each worker has, and turns with an even one are told apart.
+every turn. The kernel deals connections out by a hash, so that in some turns a worker gets none:
+`split` is how many each has, and turns in which all are busy are told apart.
 
 The cameras run on the same cores. So beside frames/s as they came there is what server and
 generator took of the cores, and frames by second of the server's processor time: what workers gain
@@ -56,8 +56,9 @@ class Turn:
     generator_cpu_s: float
 
     @property
-    def even(self) -> bool:
-        return self.split[0] - self.split[-1] <= 1
+    def all_busy(self) -> bool:
+        """Whether every worker had a camera, and so, with some frames of it under way, enough."""
+        return self.split[-1] > 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -160,11 +161,11 @@ def compared(turns: Mapping[int, Sequence[Turn]]) -> dict[str, object]:
 
 
 def _medians(turns: Sequence[Turn]) -> dict[str, object]:
-    even = [turn.fps for turn in turns if turn.even]
+    busy = [turn.fps for turn in turns if turn.all_busy]
     return {
         "fps": _median([turn.fps for turn in turns]),
-        "fps_split_evenly": _median(even) if even else None,
-        "turns_split_evenly": len(even),
+        "fps_all_busy": _median(busy) if busy else None,
+        "turns_all_busy": len(busy),
         "frames_by_server_cpu_s": _median([turn.frames / turn.server_cpu_s for turn in turns]),
         "server_cores": _median([turn.server_cpu_s / turn.seconds for turn in turns], 2),
         "generator_cores": _median([turn.generator_cpu_s / turn.seconds for turn in turns], 2),
@@ -175,14 +176,14 @@ def _medians(turns: Sequence[Turn]) -> dict[str, object]:
 
 def _times(turns: Sequence[Turn], first: Sequence[Turn]) -> dict[str, object]:
     pairs = list(zip(turns, first, strict=True))
-    even = [mine.fps / other.fps for mine, other in pairs if mine.even]
+    busy = [mine.fps / other.fps for mine, other in pairs if mine.all_busy]
     cost = [
         mine.frames / mine.server_cpu_s / (other.frames / other.server_cpu_s)
         for mine, other in pairs
     ]
     return {
         "fps": _median([mine.fps / other.fps for mine, other in pairs], 3),
-        "fps_split_evenly": _median(even, 3) if even else None,
+        "fps_all_busy": _median(busy, 3) if busy else None,
         "frames_by_server_cpu_s": _median(cost, 3),
     }
 
