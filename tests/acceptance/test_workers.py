@@ -36,14 +36,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(cache: Path) -> Iterator[RunningServer]:
-    """Two workers, who leave nothing behind."""
-    flags = (f"--workers={WORKERS}", "--engine=null", f"--cache-folder={cache}")
-    with RunningServer.start(*flags) as server:
+    """Two workers, who leave nothing behind. One server for all tests: the last one ends it."""
+    flags = (f"--workers={WORKERS}", "--engine=null", "--null-cost-ms=10")
+    with RunningServer.start(*flags, f"--cache-folder={cache}") as server:
         yield server.wait_ready()
-        assert server.stop() == 0
+        if server.process.poll() is None:
+            assert server.stop() == 0
     assert list(cache.iterdir()) == []
-    for worker in range(WORKERS):
-        assert not Path(f"/proc/{pid_of(server, worker)}").exists()
+    served = re.findall(r"worker\.ready worker=\d+ pid=(\d+)", "\n".join(server.log))
+    assert len(served) >= WORKERS
+    assert [pid for pid in served if Path(f"/proc/{pid}").exists()] == []
 
 
 def pid_of(server: RunningServer, worker: int, but: int = 0) -> int:
@@ -141,13 +143,7 @@ def test_one_that_is_killed_comes_back_and_the_other_serves_on(
     assert total(server, metrics.FRAMES_RECEIVED) == received + CONNECTIONS
 
 
-def test_a_signal_ends_all_with_every_frame_answered(
-    start_server: StartServer, tmp_path: Path
-) -> None:
-    server = start_server(
-        *(f"--workers={WORKERS}", "--engine=null", "--null-cost-ms=20"),
-        f"--cache-folder={tmp_path / 'cache'}",
-    ).wait_ready()
+def test_a_signal_ends_all_with_every_frame_answered(server: RunningServer) -> None:
     with ExitStack() as stack:
         streams = open_streams(server, stack)
         answers = [stream.answers() for stream in streams]
