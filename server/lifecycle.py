@@ -33,6 +33,7 @@ from server.security.tls import Identity
 from server.service import Service
 from server.settings import Settings
 from server.telemetry import Telemetry
+from server.tracing import Spans
 
 _log = logging.getLogger("fathom.server")
 
@@ -100,6 +101,7 @@ class Server:
             predict_timeout_s=settings.predict_timeout_s,
             slow_reader_s=settings.slow_reader_s,
             entry=self._entry,
+            spans=open_spans(settings.otlp_endpoint),
             reload=self._reload(keeper) if settings.reload_by == "http" else None,
         )
         grpc_door, http_door = self._build_doors(service)
@@ -124,6 +126,8 @@ class Server:
         await self._stop.wait()
         await asyncio.to_thread(keeper.stop)
         await self._shut_down(service, grpc_door, http_door)
+        if service.spans is not None:
+            await asyncio.to_thread(service.spans.close)
         watcher.cancel()
 
     def _build_doors(self, service: Service) -> tuple[GrpcDoor, HttpDoor]:
@@ -215,6 +219,22 @@ def describe(settings: Settings, models: Models) -> Description:
         device=spec.device,
         precision=spec.precision,
     )
+
+
+def open_spans(endpoint: str) -> Spans | None:
+    """Spans to an OpenTelemetry collector; None for an empty address; raises BAD_SETTING."""
+    if not endpoint:
+        return None
+    try:
+        from server.spans import OtlpSpans
+    except ImportError as error:
+        raise FathomError(
+            Code.BAD_SETTING,
+            expected="the extra otel, for --otlp-endpoint",
+            got=str(error),
+            repair="install it: pip install --constraint constraints.txt '.[otel]'",
+        ) from error
+    return OtlpSpans.to(endpoint)
 
 
 def _stopping() -> FathomError:

@@ -30,6 +30,7 @@ from server.security.entry import Entry
 from server.statistics import Statistics
 from server.streams import Stream
 from server.telemetry import Telemetry
+from server.tracing import Spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +43,7 @@ class Service:
     predict_timeout_s  longest wait for one picture where the caller names none
     slow_reader_s      a reader that takes nothing for so long is cut
     entry              who is let in, and how much a client may send
+    spans              makes a span of every frame; None makes none
     """
 
     models: Models
@@ -52,6 +54,7 @@ class Service:
     slow_reader_s: float
     reload: Callable[[], list[Reloaded]] | None = None
     entry: Entry = field(default_factory=Entry)
+    spans: Spans | None = None
     streams: set[Stream] = field(default_factory=set)
     statistics: dict[str, Statistics] = field(default_factory=dict)
 
@@ -104,6 +107,8 @@ class Service:
         """
         model = self.models.get(opening.model)
         stream = Stream(model.dispatch, opening, self.telemetry, client=client, entry=self.entry)
+        if self.spans is not None:
+            stream.tell = self.spans.of_stream(model.card.name, opening.name)
         self.streams.add(stream)
         try:
             yield stream

@@ -131,6 +131,11 @@ class Settings(BaseSettings):
     stream_weights: str = Field(
         "", description="shares of the engine by stream name, such as front=3,yard=1; others have 1"
     )
+    otlp_endpoint: str = Field(
+        "",
+        description="OpenTelemetry collector that gets a span of every frame over gRPC, such as"
+        " http://localhost:4317 (extra otel)",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much to log"
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,7 +23,10 @@ _AFTER_DUE_S = 0.0005
 
 
 class Stream:
-    """One client's frames and their answers. Close it, whatever happens."""
+    """One client's frames and their answers. Close it, whatever happens.
+
+    tell  is told of each answer when it is handed over; None tells nobody
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Stream:
         self._ended = False
         self.reason: FathomError | None = None
         self.counts: dict[str, int] = {}
+        self.tell: Callable[[ServerAnswer], None] | None = None
         self.id = dispatch.open(opening, self._deliver, client)
 
     async def room(self) -> None:
@@ -121,6 +125,8 @@ class Stream:
         self.counts[name] = self.counts.get(name, 0) + 1
         if isinstance(answer, EncodedDepth):
             self._telemetry.handed_over(age_s)
+        if self.tell is not None:
+            self.tell(answer)
         return answer
 
     def _has_room(self) -> bool:

@@ -30,6 +30,7 @@ from fathom.wire.status import status_code, trailing_metadata
 from server.doors.grpc_decoding import DecodingInterceptor, undecodable
 from server.doors.grpc_gate import GateInterceptor
 from server.doors.patience import Patience
+from server.doors.traced import TracedInterceptor
 from server.doors.v2 import V2
 from server.doors.v2_grpc import add_v2
 from server.doors.v2_reflection import SERVICE as V2_SERVICE
@@ -82,7 +83,11 @@ class GrpcDoor:
     ) -> None:
         gate = service.entry.gate
         self._server = aio.server(
-            interceptors=[*([GateInterceptor(gate)] if gate.asks else []), DecodingInterceptor()],
+            interceptors=[
+                *([GateInterceptor(gate)] if gate.asks else []),
+                *([TracedInterceptor()] if service.spans else []),
+                DecodingInterceptor(),
+            ],
             maximum_concurrent_rpcs=_CALLS,
             options=(
                 *_CONNECTION_OPTIONS,

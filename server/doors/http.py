@@ -38,11 +38,11 @@ from server.doors.body import FIELD, read_image
 from server.doors.formats import FORMS, Format
 from server.doors.guard import Guard
 from server.doors.problem import ProblemResponse, error_for_status
+from server.doors.traced import TracedApp
 from server.doors.v2 import V2
 from server.doors.v2_http import v2_router
 from server.doors.websocket import DESCRIPTION, WebSocketDoor, message_bytes
 from server.security.address import client_of
-from server.security.entry import Entry
 from server.service import Service
 
 T = TypeVar("T")
@@ -162,12 +162,15 @@ def build_app(service: Service) -> FastAPI:
     app.include_router(v2_router(V2(service)))
     app.router.routes.append(WebSocketRoute("/stream", WebSocketDoor(service).serve))
     app.mount("/page", _PageFiles(directory=_PAGE))
-    _add_entry(app, service.entry)
+    _add_entry(app, service)
     return app
 
 
-def _add_entry(app: FastAPI, entry: Entry) -> None:
+def _add_entry(app: FastAPI, service: Service) -> None:
     """What stands before every route, these and those that others mount."""
+    entry = service.entry
+    if service.spans:
+        app.add_middleware(TracedApp)
     app.add_middleware(Guard, gate=entry.gate, origins=entry.origins)
     if entry.origins:  # outside the guard: a browser asks for leave without credentials
         app.add_middleware(
