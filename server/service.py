@@ -156,6 +156,16 @@ class Service:
         )
 
 
+def client_left() -> FathomError:
+    """Why an answer goes nowhere; told to nobody, and no bug for the log."""
+    return FathomError(
+        Code.CONNECTION_LOST,
+        expected="a client that waits for the answer",
+        got="one that left",
+        repair="keep the connection open until the answer",
+    )
+
+
 def closing(stream: Stream) -> Closing:
     """The last word of a stream."""
     if stream.reason is None:

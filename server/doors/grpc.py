@@ -38,7 +38,7 @@ from server.doors.v2_reflection import pool_with
 from server.ports import taken
 from server.security.address import client_of_peer
 from server.security.tls import Identity, grpc_credentials
-from server.service import Service, closing
+from server.service import Service, client_left, closing
 from server.streams import Stream
 
 _log = logging.getLogger("fathom.server.grpc")
@@ -271,6 +271,8 @@ async def _or_abort(context: Any, handler: Callable[[], Awaitable[Any]]) -> Any:
         await _abort(context, error)
     except DecodeError as error:
         await _abort(context, undecodable(error))
+    except aio.InternalError:  # written to a client that has left, before gRPC says that it has
+        await _abort(context, client_left())
     except (aio.AbortError, asyncio.CancelledError):
         raise
     except Exception:  # noqa: BLE001

@@ -43,7 +43,7 @@ from server.doors.v2 import V2
 from server.doors.v2_http import v2_router
 from server.doors.websocket import DESCRIPTION, WebSocketDoor, message_bytes
 from server.security.address import client_of
-from server.service import Service
+from server.service import Service, client_left
 
 T = TypeVar("T")
 
@@ -197,12 +197,7 @@ async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        raise FathomError(
-            Code.CONNECTION_LOST,
-            expected="a client that waits for the answer",
-            got="one that left",
-            repair="keep the connection open until the answer",
-        )
+        raise client_left()
     finally:
         working.cancel()
         leaving.cancel()

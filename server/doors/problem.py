@@ -9,8 +9,9 @@ from fathom.errors import Code, FathomError
 
 # Long enough for a queue to move, short enough for a camera to come back.
 _RETRY_AFTER_S = "1"
-# Basic first, so that a browser asks for the token, as the password of any user.
-_CHALLENGE = 'Basic realm="Fathom: a token as the password", charset="UTF-8", Bearer'
+# Basic first, so that a browser asks for the token, as the password of any user. A line each, for
+# Chromium reads one challenge a line.
+_CHALLENGES = ('Basic realm="Fathom: a token as the password", charset="UTF-8"', "Bearer")
 
 
 class ProblemResponse(JSONResponse):
@@ -31,9 +32,10 @@ class ProblemResponse(JSONResponse):
             "repair": error.repair,
         }
         headers = {"Retry-After": _RETRY_AFTER_S} if status.retry else {}
-        if error.code is Code.UNAUTHENTICATED:
-            headers["WWW-Authenticate"] = _CHALLENGE
         super().__init__(body, status_code=status.http, headers=headers)
+        if error.code is Code.UNAUTHENTICATED:
+            for challenge in _CHALLENGES:
+                self.headers.append("WWW-Authenticate", challenge)
 
 
 def error_for_status(status: int, path: str, method: str) -> FathomError:

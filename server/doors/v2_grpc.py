@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import grpc
@@ -187,8 +188,10 @@ class _Calls:
         except FathomError as error:
             reply.error_message = str(error)
             reply.infer_response.id = request.id
-        async with one_at_a_time:  # gRPC takes no second message while it writes one
-            await context.write(reply)
+        # gRPC takes no second message while it writes one, and none for a client that has left.
+        async with one_at_a_time:
+            with suppress(aio.InternalError):
+                await context.write(reply)
 
 
 def _metadata(tensor: Tensor) -> pb.ModelMetadataResponse.TensorMetadata:

@@ -45,7 +45,8 @@ _LISTENING = re.compile(r"DevTools listening on (ws://\S+)")
 class Browser:
     """One Chromium with one page; ends with `close`.
 
-    said  what the page wrote to its console as an error, and what its policies refused
+    said       what the page wrote to its console as an error, and what its policies refused
+    asked_for  credentials, so many times
     """
 
     def __init__(self, profile: Path, *flags: str) -> None:
@@ -55,6 +56,8 @@ class Browser:
             command = [CHROMIUM, *_FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
             self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         self.said: list[str] = []
+        self.asked_for = 0
+        self._credentials = {"response": "CancelAuth"}
         self._calls = 0
         try:
             address = self._wait_listening(log)
@@ -72,14 +75,10 @@ class Browser:
 
     def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """One command and its result, in JSON's own shape."""
-        self._calls += 1
-        message = {"id": self._calls, "method": method, "params": parameters}
-        if self._session:
-            message["sessionId"] = self._session
-        self._socket.send(json.dumps(message))
+        mine = self._send(method, **parameters)
         while True:
             reply: dict[str, Any] = json.loads(self._socket.recv(PATIENCE_S))
-            if reply.get("id") == self._calls:
+            if reply.get("id") == mine:
                 assert "error" not in reply, reply["error"]
                 result: dict[str, Any] = reply["result"]
                 return result
@@ -89,6 +88,12 @@ class Browser:
         """Go there, and return once the page has loaded."""
         self.call("Page.navigate", url=url)
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def sign_in(self, user: str, password: str) -> None:
+        """Be whoever types this when the browser asks for it, until all is loaded."""
+        given = {"username": user, "password": password}
+        self._credentials = {"response": "ProvideCredentials"} | given
+        self.call("Fetch.enable", handleAuthRequests=True)
 
     def ask(self, script: str) -> Any:  # whatever JSON holds
         """The value of a JavaScript expression, as a person's gesture."""
@@ -159,8 +164,25 @@ class Browser:
             time.sleep(_LOOK_EVERY_S)
         raise AssertionError(f"Chromium did not start:\n{log.read_text(errors='replace')}")
 
+    def _send(self, method: str, **parameters: object) -> int:
+        self._calls += 1
+        message = {"id": self._calls, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        self._socket.send(json.dumps(message))
+        return self._calls
+
     def _note(self, event: dict[str, Any]) -> None:
-        if event.get("method") == "Log.entryAdded":
+        if event.get("method") == "Fetch.requestPaused":
+            self._send("Fetch.continueRequest", requestId=event["params"]["requestId"])
+        elif event.get("method") == "Fetch.authRequired":
+            self.asked_for += 1
+            self._send(
+                "Fetch.continueWithAuth",
+                requestId=event["params"]["requestId"],
+                authChallengeResponse=self._credentials,
+            )
+        elif event.get("method") == "Log.entryAdded":
             entry = event["params"]["entry"]
             if entry["level"] == "error":
                 self.said.append(f"{entry['text']} {entry.get('url', '')}")

@@ -12,6 +12,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
+TOKEN = "a-token-that-a-person-types"  # noqa: S105 - of this test
 NUMBER = "Number(document.getElementById({!r}).textContent)"
 CAMERA_ON = "document.getElementById('video').srcObject?.active === true"
 
@@ -49,6 +50,26 @@ def test_a_camera_is_seen_live_with_its_age_and_counts(
     assert answered >= 10
     browser.wait(f"{number('live-answered')} >= 3")
     assert browser.text("#live-toggle") == "Stop the camera"
+
+
+def test_with_tokens_on_a_person_is_asked_once_and_then_all_of_the_page_works(
+    start_browser: StartBrowser, start_server: StartServer, tmp_path: Path
+) -> None:
+    """The password goes with scripts, requests and the socket: the browser sees to that."""
+    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
+    tokens = f"--token-file={tmp_path / 'tokens'}"
+    server = start_server("--engine=null", tokens).wait_ready()
+    browser = start_browser(ALLOWED)
+    browser.sign_in("anybody", TOKEN)
+    browser.open(server.http_url)
+    browser.wait("!document.getElementById('model').disabled")
+    browser.call("Fetch.disable")  # whatever comes now, nobody helps it
+    assert browser.asked_for == 1
+    browser.click("#drop [data-live]")
+    browser.wait(f"{number('live-answered')} >= 5")
+    assert not browser.said
+    assert "auth.refused reason=missing" in "\n".join(server.log)  # before it was asked
+    assert TOKEN not in "\n".join(server.log)
 
 
 def test_a_hidden_page_lets_go_of_the_camera(
