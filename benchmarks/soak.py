@@ -27,10 +27,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import uvloop
 from tqdm import tqdm
 
+from benchmarks.calm import calm
 from benchmarks.pictures import camera_jpeg
 from benchmarks.results import FOLDER, write_result
 from benchmarks.serving import Serving, serving
-from benchmarks.soak_report import Held, Soaked, broken_promises, figures
+from benchmarks.soak_report import Soaked, broken_promises, figures
 from benchmarks.tallies import Run, read_run
 from benchmarks.visitors import Astray, Visitors
 from benchmarks.watch import MemoryWatch, frames_by_outcome, read_page, total
@@ -51,12 +52,8 @@ PERIODS_S = {
     "killed": 20.0,
 }
 _STEADY_CAMERAS, _STEADY_FPS = 3, 10.0
-# A visit that takes so long hangs; so does a server that has not let go by then.
+# A visit that takes so long hangs.
 _VISIT_S = 60.0
-_CALM_S = 60.0
-_LOOK_EVERY_S = 0.2
-# What is the same for so many looks has settled.
-_SAME_LOOKS = 10
 # Cameras that have not ended so long after their time are stuck.
 _PATIENCE_S = 60.0
 
@@ -92,11 +89,11 @@ def _soak(server: Serving, seconds: float) -> Soaked:
     visits: Counter[str] = Counter()
     astray: list[str] = []
     uvloop.run(_rehearse(visitors, astray))
-    before = _calm(server)
+    before = calm(server)
     with _steady_cameras(server, seconds) as steady, MemoryWatch(server) as memory:
         uvloop.run(_all_visits(server, visitors, seconds, visits, astray))
         run = steady()
-    after = _calm(server, before)
+    after = calm(server, before)
     page = read_page(server)
     return Soaked(
         seconds=seconds,
@@ -175,34 +172,6 @@ def _steady_cameras(server: Serving, seconds: float) -> Iterator[Callable[[], Ru
                 yield result
             finally:
                 process.kill()
-
-
-def _calm(server: Serving, before: Held | None = None) -> Held:
-    """What the server holds once it lets no more go, or holds no more than before."""
-    held, same = _held(server), 0
-    end_s = time.monotonic() + _CALM_S
-    while time.monotonic() < end_s:
-        time.sleep(_LOOK_EVERY_S)
-        last, held = held, _held(server)
-        same = same + 1 if held.as_before(last) and last.as_before(held) else 0
-        if held.streams == 0 and (
-            same >= _SAME_LOOKS if before is None else held.as_before(before)
-        ):
-            break
-    return held
-
-
-def _held(server: Serving) -> Held:
-    # Before the page is asked for: its connection is one more.
-    threads, descriptors = server.threads, server.descriptors
-    page = read_page(server)
-    return Held(
-        resident_mib=server.resident_mib,
-        threads=threads,
-        descriptors=descriptors,
-        streams=int(total(page, metrics.STREAMS)),
-        waiting_frames=int(total(page, metrics.WAITING_FRAMES)),
-    )
 
 
 if __name__ == "__main__":

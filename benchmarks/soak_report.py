@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from benchmarks.calm import Held
 from benchmarks.results import Summary
 from benchmarks.tallies import Run
 from benchmarks.watch import Samples, growth_mib, slope_mib, thinned
@@ -19,21 +20,6 @@ _FAIR_SHARE = 0.8
 _EXPECTED_ERROR = "engine.fault"
 _SHOWN = 5
 _SAMPLES_KEPT = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a server holds while nobody visits."""
-
-    resident_mib: float
-    threads: int
-    descriptors: int
-    streams: int
-    waiting_frames: int
-
-    def as_before(self, before: "Held") -> bool:
-        """Whether threads and descriptors are no more than they were then."""
-        return self.threads <= before.threads and self.descriptors <= before.descriptors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,6 +1,6 @@
 """Bytes that nobody meant to send, at every door: answered or refused, never a bug of the server.
 
-Bounded to seconds; the same with more rounds is a matter of `ROUNDS`.
+Bounded to seconds; `python -m benchmarks.fuzz` does the like for as long as one wants.
 """
 
 import json
@@ -18,6 +18,7 @@ from schemathesis.core.result import Ok
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from benchmarks.mutations import mutated, png, png_chunk, small_pictures
 from fathom.errors import Code, FathomError
 from fathom.session import sync
 from fathom.session.channel import CHANNEL_OPTIONS
@@ -27,10 +28,10 @@ from fathom.values import EncodedDepth, Failed, OpenStream, Policy
 from fathom.wire import depth_pb2 as pb
 from tests.acceptance.conftest import RunningServer
 from tests.acceptance.proxy import BadLine
-from tests.acceptance.test_bad_input import NOISE, PATIENCE_S, encoded
+from tests.acceptance.test_bad_input import PATIENCE_S
 from tests.acceptance.test_entry import guarded_methods
 from tests.acceptance.test_ill_behaved_clients import samples
-from tests.server.conftest import PICTURE, jpeg
+from tests.server.conftest import PICTURE
 
 ROUNDS = 60
 CUTS = 3
@@ -38,24 +39,6 @@ SERVER_FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
 # What one bomb may take while it is looked at, of the quarter of a gigabyte that it unfolds to.
 BOMB_BYTES = 256 * 2**20
 BOMB_SLACK_BYTES = 96 * 2**20
-
-
-def mutated(data: bytes, rng: np.random.Generator) -> bytes:
-    """With bytes replaced, cut out, repeated or put in, near the front as often as anywhere."""
-    spoiled = bytearray(data)
-    for _ in range(rng.integers(1, 5)):
-        end = min(len(spoiled), 64) if rng.integers(2) else len(spoiled)
-        at, to = sorted(rng.integers(0, end + 1, 2))
-        match rng.integers(4):
-            case 0:
-                spoiled[at : at + 1] = rng.bytes(1)
-            case 1:
-                del spoiled[at:to]
-            case 2:
-                spoiled[at:at] = spoiled[at:to]
-            case _:
-                spoiled[at:at] = rng.bytes(int(rng.integers(1, 9)))
-    return bytes(spoiled)
 
 
 @pytest.fixture(autouse=True)
@@ -157,9 +140,8 @@ def test_spoiled_pictures_cost_their_stream_nothing_but_their_own_answer(
     null_server: RunningServer,
 ) -> None:
     rng = np.random.default_rng(5)
-    whole = [jpeg(NOISE).data, encoded(".png", NOISE), encoded(".webp", NOISE)]
     # The first bytes say which form it is, which a client of ours looks at itself.
-    pictures = [d[:12] + mutated(d[12:], rng) for d in whole for _ in range(ROUNDS // 3)]
+    pictures = [d[:12] + mutated(d[12:], rng) for d in small_pictures() for _ in range(ROUNDS // 3)]
     with (
         Client(null_server.grpc_target) as client,
         client.stream(OpenStream(policy=Policy.ALL)) as stream,
@@ -174,22 +156,12 @@ def test_spoiled_pictures_cost_their_stream_nothing_but_their_own_answer(
         assert isinstance(next(answers).answer, EncodedDepth)
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
-
-
-def png(width: int, height: int, *chunks: bytes) -> bytes:
-    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    header = chunk(b"IHDR", size + b"\x08\x02\x00\x00\x00")
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
-
-
 ZEROS = zlib.compress(bytes(BOMB_BYTES), 1)
-SMALL = chunk(b"IDAT", zlib.compress(bytes(8 * (1 + 8 * 3))))
+SMALL = png_chunk(b"IDAT", zlib.compress(bytes(8 * (1 + 8 * 3))))
 BOMBS = {
-    "pixels": png(8, 8, chunk(b"IDAT", ZEROS)),
-    "text": png(8, 8, chunk(b"zTXt", b"a\0\0" + ZEROS), SMALL),
-    "profile": png(8, 8, chunk(b"iCCP", b"a\0\0" + ZEROS), SMALL),
+    "pixels": png(8, 8, png_chunk(b"IDAT", ZEROS)),
+    "text": png(8, 8, png_chunk(b"zTXt", b"a\0\0" + ZEROS), SMALL),
+    "profile": png(8, 8, png_chunk(b"iCCP", b"a\0\0" + ZEROS), SMALL),
 }
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import soak
-from benchmarks.soak_report import Held, Soaked, broken_promises, figures
+from benchmarks.calm import Held
+from benchmarks.soak_report import Soaked, broken_promises, figures
 from benchmarks.tallies import Camera, Run
 
 QUIET = Held(resident_mib=100.0, threads=14, descriptors=21, streams=0, waiting_frames=0)
