@@ -116,10 +116,11 @@ def open_models(settings: Settings, telemetry: Telemetry) -> Models:
     return Models(served)
 
 
-def open_version(name: str, settings: Settings) -> tuple[Card, Engine]:
-    """The version of a model that the repository names now, verified, on its engine.
+def open_version(name: str, settings: Settings, version: int = 0) -> tuple[Card, Engine]:
+    """A version of a model, verified, on its engine.
 
-    raises  BAD_MODEL, BAD_SETTING
+    version  0 takes the one that the repository names now
+    raises   BAD_MODEL, BAD_SETTING
     """
     if settings.engine == "null":
         return null.CARD, null.NullEngine(
@@ -130,7 +131,7 @@ def open_version(name: str, settings: Settings) -> tuple[Card, Engine]:
             lanes=settings.lanes or 1,
         )
     folder = settings.model_repository / name
-    card = read_card(folder / CARD_FILE)
+    card = read_card(folder / (str(version) if version else "") / CARD_FILE)
     for _ in verify_files(card, folder):
         pass  # raises at the first file that is not the one that was measured
     return card, open_engine(card, folder, settings)

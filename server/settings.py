@@ -24,7 +24,9 @@ from fathom.machine import usable_cores
 from fathom.values import Limits
 from server.core.scheduler import Bounds
 
-EngineName: TypeAlias = Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt", "null"]
+EngineName: TypeAlias = Literal[
+    "auto", "openvino", "onnxruntime", "torch", "tensorrt", "ray", "null"
+]
 TritonServers: TypeAlias = Annotated[
     str, StringConstraints(pattern=r"^triton://[^\s,/]+:\d+(,[^\s,/]+:\d+)*$")
 ]
@@ -58,7 +60,8 @@ class Settings(BaseSettings):
     engine: EngineName | TritonServers = Field(
         "auto",
         description="what computes: auto, openvino, onnxruntime, torch, tensorrt, or Triton servers"
-        " as triton://a:8001,b:8001; null answers a formula, for tests and overhead",
+        " as triton://a:8001,b:8001, or ray, the cluster that this machine is a node of; null"
+        " answers a formula, for tests and overhead",
     )
     model_repository: Path = Field(
         Path("model_repository"), description="folder with one folder per model"

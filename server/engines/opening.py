@@ -119,6 +119,12 @@ def _triton(card: Card, folder: Path, settings: Settings) -> Engine:  # noqa: AR
     )
 
 
+def _ray(card: Card, folder: Path, settings: Settings) -> Engine:  # noqa: ARG001
+    from server.engines.ray import RayEngine, ServeReplicas
+
+    return RayEngine(ServeReplicas(card), card, lanes=settings.lanes, max_batch=settings.max_batch)
+
+
 def _cpu_lanes(settings: Settings) -> int:
     # Two lanes of half the cores each serve a saturated stream faster than one of all cores does,
     # and leave one camera at 60 frames/s about 2 ms older: well inside its next frame.
@@ -132,5 +138,6 @@ _OPENERS: Mapping[str, _Opener] = MappingProxyType(
         "torch": _torch,
         "tensorrt": _tensorrt,
         "triton": _triton,
+        "ray": _ray,
     }
 )

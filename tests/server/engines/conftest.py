@@ -1,11 +1,13 @@
 """The tiny network of `tiny_model` as each engine reads it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.server.engines.ray_cluster import RayCluster, ray_cluster
 from tests.server.tiny_model import INPUT_SIZE, write_onnx
 
 
@@ -31,3 +33,10 @@ def pt2_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     batch = {0: torch.export.Dim("batch", min=1, max=64)}
     torch.export.save(torch.export.export(Tiny(), (frames,), dynamic_shapes=(batch,)), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def ray_nodes() -> Iterator[RayCluster]:
+    """Two nodes for every test of Ray: starting them takes longer than using them."""
+    with ray_cluster() as nodes:
+        yield nodes

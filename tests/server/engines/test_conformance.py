@@ -18,15 +18,17 @@ from server.engines.openvino import OpenVinoEngine
 from server.engines.torch import TorchEngine
 from server.engines.triton import TritonEngine
 from tests.server.engines.fake_triton import FakeTriton
+from tests.server.engines.ray_cluster import START_S, RayCluster, publish_card
 from tests.server.engines.real_triton import INSTALL_S, RealTriton, tritons
-from tests.server.tiny_model import INPUT_SIZE, new_card, write_card
+from tests.server.tiny_model import INPUT_SIZE, new_card, write_card, write_model
 
 OUTPUTS = ("depth_m", "labels")
 LANES = 2
 REAL_TRITON = pytest.param(
     "real triton", marks=[pytest.mark.slow, pytest.mark.timeout(INSTALL_S)], id="real triton"
 )
-NETWORKS = ["openvino", "onnxruntime", "torch", "triton", REAL_TRITON]
+RAY = pytest.param("ray", marks=[pytest.mark.slow, pytest.mark.timeout(START_S)], id="ray")
+NETWORKS = ["openvino", "onnxruntime", "torch", "triton", REAL_TRITON, RAY]
 Open: TypeAlias = Callable[[], Engine]
 
 
@@ -52,6 +54,11 @@ def open_engine(name: str, onnx_path: Path, pt2_path: Path, stack: ExitStack) ->
             server = stack.enter_context(FakeTriton(instances=LANES).serving())
             card = write_card(onnx_path.parent / "cards", "tiny", files=[], outputs=OUTPUTS)
             return TritonEngine([server.address], card)
+        case "ray":
+            from server.engines.ray import RayEngine, ServeReplicas
+
+            card = new_card("tiny", files=[], outputs=OUTPUTS)
+            return RayEngine(ServeReplicas(card), card)
         case _:
             return TorchEngine(
                 pt2_path, input_size=INPUT_SIZE, outputs=OUTPUTS, lanes=LANES, max_batch=4
@@ -64,6 +71,20 @@ def real_triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealTriton
         yield server
 
 
+@pytest.fixture(scope="module")
+def ray_replicas(ray_nodes: RayCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    repository = tmp_path_factory.mktemp("ray")
+    publish_card(repository, write_model(repository, labels=True))
+    with ray_nodes.deployed(
+        model="tiny",
+        model_repository=repository,
+        engine="onnxruntime",
+        precision="f32",
+        max_batch=4,
+    ):
+        yield
+
+
 @pytest.fixture
 def engine(request: pytest.FixtureRequest, onnx_path: Path, pt2_path: Path) -> Iterator[Engine]:
     with ExitStack() as stack:
@@ -73,6 +94,8 @@ def engine(request: pytest.FixtureRequest, onnx_path: Path, pt2_path: Path) -> I
                 [server.address], new_card("tiny", files=[], outputs=OUTPUTS), lanes=LANES
             )
         else:
+            if request.param == "ray":
+                request.getfixturevalue("ray_replicas")
             engine = open_engine(request.param, onnx_path, pt2_path, stack)
         yield engine
         engine.close()
