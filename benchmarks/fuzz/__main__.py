@@ -51,6 +51,7 @@ _VISITORS = 4
 _REHEARSAL = 200
 _CROWD = 12
 _FAULTS_KEPT = 20
+_SHOWN_BYTES = 100
 _LOOK_EVERY_S = 1.0
 
 
@@ -61,7 +62,10 @@ def main(argv: list[str] | None = None) -> int:
     found: dict[str, Fuzzed] = {}
     for name in DOORS if arguments.door == "all" else [arguments.door]:
         with serving([*SERVER, *server_arguments]) as server:
-            found[name] = _fuzz(server, name, arguments)
+            try:
+                found[name] = _fuzz(server, name, arguments)
+            except OSError as error:
+                raise SystemExit(f"{name}: the server is gone: {error}") from error
         # After each door: whoever breaks off has what was found so far.
         said = {"seed": arguments.seed} | {door: figures(one) for door, one in found.items()}
         write_result(arguments.json, said, load_before)
@@ -169,12 +173,14 @@ class Fuzzing:
                     self._note(str(fault), fault.sent)
                 except OSError as error:  # nobody listens, or nobody shakes hands
                     self._note(f"{type(error).__name__}: {error}", b"")
+                    await asyncio.sleep(_LOOK_EVERY_S)
                 self.visits += 1
 
     def _note(self, what: str, sent: bytes) -> None:
         self.faults_in_all += 1
         if len(self.faults) < _FAULTS_KEPT:
             self.faults.append((what, sent))
+            tqdm.write(f"{self._name}: {what} by {sent[:_SHOWN_BYTES].hex()}", file=sys.stderr)
 
     async def _tell(self, seconds: float) -> None:
         start_s = time.monotonic()

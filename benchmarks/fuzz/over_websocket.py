@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from numpy.random import Generator
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from benchmarks.fuzz.over_http import converse
 from benchmarks.fuzz.target import PATIENCE_S, Fault, Target, Visitor
@@ -55,10 +55,12 @@ class _SocketVisitor:
                 raise Fault(heard, b"")
             return
         sent = self._messages(rng)
-        async with connect(
-            f"ws://{self._target.http}/stream", proxy=None, max_size=None, close_timeout=1
-        ) as socket:
-            code = await self._say(socket, sent, counts)
+        url = f"ws://{self._target.http}/stream"
+        try:
+            async with connect(url, proxy=None, max_size=None, close_timeout=1) as socket:
+                code = await self._say(socket, sent, counts)
+        except InvalidHandshake as error:
+            raise Fault(f"handshake: {error}", b"") from error
         counts[f"close_{code}"] += 1
         if code in (_BUG, None):
             said = (m if isinstance(m, bytes) else m.encode(errors="replace") for m in sent)
