@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from fathom.errors import Code
+from fathom.errors import Code, FathomError
 from fathom.values import Failed, ServerAnswer, Skipped, SkipReason, StageTimes
 from server.lifecycle import open_spans
 from server.spans import OtlpSpans
@@ -138,6 +138,13 @@ def test_a_collector_gets_the_spans_at_the_latest_when_they_are_closed() -> None
     spans.close()
     assert b"fathom.frame" in b"".join(received) and b"yard" in b"".join(received)
     collector.stop(None)
+
+
+def test_without_the_extra_an_address_is_a_bad_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "server.spans", None)  # as if it could not be imported
+    with pytest.raises(FathomError, match="otel") as caught:
+        open_spans("http://localhost:4317")
+    assert caught.value.code is Code.BAD_SETTING
 
 
 def test_what_a_task_says_is_not_what_another_says() -> None:
