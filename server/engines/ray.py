@@ -26,10 +26,10 @@ from server.engines.engine import EngineFault, EngineSpec, Outputs, TooLate
 _log = logging.getLogger("fathom.server.ray")
 
 # Serve prefers other replicas to one that owes an answer, so that a second try goes elsewhere.
-_TRIES = 3
+_TRIES = 4
 # The longest that one try may take, beside what a full cluster needs, and with that.
 _PATIENCE_S = 1.0
-_MOST_PATIENCE_S = 3.0
+_MOST_PATIENCE_S = 2.0
 # A try of less would be ended, and computed again, on every busy cluster.
 _FAIR_S = 0.25
 # Serve learns of a death within some milliseconds; a try before that would meet the dead again.
@@ -233,6 +233,6 @@ def _describe(replicas: Replicas, card: Card) -> Described:
             Code.BAD_SETTING,
             expected=f"a replica of {deployment_name(card.name, card.version)} that answers",
             got=f"{type(error).__name__}: {error}"[:300],
-            repair="see `serve status`, and whether the cluster has processors for it",
+            repair="see by `ray status` whether the cluster has processors for it",
         ) from error
     return described

@@ -1,11 +1,10 @@
 """A Ray cluster of two nodes on this machine, with an application of ours on it."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ _NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 # As deploy/RAY.md starts a head: it gives a node up after three seconds without a connection.
 _HEAD = {
+    "RAY_AUTH_MODE": "disabled",  # with tokens Ray wants to be told before it is imported
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_failure_threshold": "3",
@@ -66,23 +66,21 @@ def ray_cluster() -> Iterator[RayCluster]:
     from ray import serve
     from ray.cluster_utils import Cluster
 
-    # Short, for it holds the names of sockets.
-    folder = tempfile.mkdtemp(prefix="ray-")
-    with pytest.MonkeyPatch.context() as environ:
+    with pytest.MonkeyPatch.context() as environ, ExitStack() as stack:
+        # Short, for it holds the names of sockets.
+        folder = stack.enter_context(TemporaryDirectory(prefix="r", ignore_cleanup_errors=True))
         for name, value in _HEAD.items():
             environ.setenv(name, value)
+        environ.setenv("RAY_TMPDIR", folder)
         cluster = Cluster()
-        try:
-            cluster.add_node(**_NODE, temp_dir=folder, include_dashboard=False)
-            second = cluster.add_node(**_NODE)
-            ray.init(cluster.address, log_to_driver=False, configure_logging=False)
-            serve.start(proxy_location="Disabled")
-            yield RayCluster(cluster, second)
-        finally:
-            serve.shutdown()  # type: ignore[no-untyped-call]
-            ray.shutdown()
-            cluster.shutdown()  # type: ignore[no-untyped-call]
-            shutil.rmtree(folder, ignore_errors=True)
+        stack.callback(cluster.shutdown)
+        cluster.add_node(**_NODE, include_dashboard=False)
+        second = cluster.add_node(**_NODE)
+        ray.init(cluster.address, log_to_driver=False, configure_logging=False)
+        stack.callback(ray.shutdown)
+        serve.start(proxy_location="Disabled")
+        stack.callback(serve.shutdown)
+        yield RayCluster(cluster, second)
 
 
 def publish_card(repository: Path, card: Card) -> None:

@@ -130,25 +130,25 @@ def test_a_call_that_is_given_up_is_told_so(engine: RayEngine, replicas: FakeRep
 
 
 def test_when_every_try_fails_the_batch_does(engine: RayEngine, replicas: FakeReplicas) -> None:
-    replicas.fates.extend([DIED] * 3)
+    replicas.fates.extend([DIED] * 4)
     with pytest.raises(EngineFault, match="the actor died"):
         depth_m(engine)
-    assert len(replicas.calls) == 3
+    assert len(replicas.calls) == 4
 
 
 @pytest.mark.parametrize(
     ("left_s", "tries_s"),
     [
-        (1.8, [0.6, 0.6, 0.6]),
+        (1.8, [0.45, 0.45, 0.45, 0.45]),
         (0.6, [0.25, 0.25, 0.1]),  # a fair time each, while there is any
         (0.1, [0.1]),  # a short one is not divided: a busy cluster would compute all of it twice
-        (30.0, [1.06, 1.06, 1.06]),  # a second, and what six batches of 0.01 s wait for each other
+        (30.0, [1.06] * 4),  # a second, and what six batches of 0.01 s wait for each other
     ],
 )
 def test_the_time_that_is_left_is_shared_among_the_tries(
     engine: RayEngine, replicas: FakeReplicas, clock: FakeClock, left_s: float, tries_s: list[float]
 ) -> None:
-    replicas.fates.extend([None] * 3)
+    replicas.fates.extend([None] * 4)
     due_s = clock() + left_s
     with pytest.raises((TooLate, EngineFault)):
         depth_m(engine, due_s)
