@@ -33,8 +33,6 @@ from fathom.session.pictures import as_image
 from fathom.values import EncodedDepth, Image, OpenStream, Policy
 from fathom.wire.depth_pb2_grpc import DepthStub
 
-# Without it all channels of a process share one connection.
-OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
 # Time to start every camera's tasks before the first frame is due.
 _RUN_UP_S = 0.2
 
@@ -104,9 +102,8 @@ async def _drive(arguments: argparse.Namespace, picture: Image, tallies: Sequenc
 
 @asynccontextmanager
 async def camera_stream(target: str, opening: OpenStream) -> AsyncIterator[Stream]:
-    options = (*CHANNEL_OPTIONS, OWN_CONNECTION)
     async with (
-        aio.insecure_channel(target, options=options) as channel,
+        aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel,
         Stream(DepthStub(channel), time.monotonic) as stream,
     ):
         await stream.open(opening)

@@ -35,12 +35,13 @@ import numpy as np
 import uvloop
 from grpc import aio
 
-from benchmarks.generator import OWN_CONNECTION, camera_stream
+from benchmarks.generator import camera_stream
 from benchmarks.pictures import camera_jpeg
 from benchmarks.results import FOLDER, Summary, write_result
 from benchmarks.serving import serving
 from benchmarks.tallies import Camera, read_run
 from fathom.errors import FathomError
+from fathom.session.channel import CHANNEL_OPTIONS
 from fathom.session.pictures import as_image
 from fathom.values import Frame, Image, OpenStream, Policy
 from fathom.wire import depth_pb2 as pb
@@ -204,7 +205,7 @@ async def _flood(target: str) -> None:
 async def _freeze(target: str) -> None:
     """Send what the connection takes and read nothing; come back when cut off, without end."""
     picture = as_image(camera_jpeg())
-    async with aio.insecure_channel(target, options=(OWN_CONNECTION,)) as channel:
+    async with aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
         while True:
             with suppress(aio.AioRpcError, asyncio.InvalidStateError, FathomError):
                 await _stare(channel, picture)

@@ -20,8 +20,9 @@ from pathlib import Path
 import uvloop
 from grpc import aio
 
-from benchmarks.generator import OWN_CONNECTION, camera_stream
+from benchmarks.generator import camera_stream
 from benchmarks.pictures import camera_jpeg
+from fathom.session.channel import CHANNEL_OPTIONS
 from fathom.session.core import outcome
 from fathom.values import Frame, Image, ImageEncoding, OpenStream, Policy
 from fathom.wire import depth_pb2 as pb
@@ -86,8 +87,7 @@ class Visitors:
 
     async def frozen(self) -> None:
         """Sends and reads nothing, until it is cut or loses patience."""
-        options = (OWN_CONNECTION,)
-        async with aio.insecure_channel(self.grpc, options=options) as channel:
+        async with aio.insecure_channel(self.grpc, options=CHANNEL_OPTIONS) as channel:
             call = DepthStub(channel).Stream()  # type: ignore[call-arg]  # written to, not iterated
             frames = (Frame(seq=seq, image=_jpeg(self.picture)) for seq in range(_UNREAD_FRAMES))
             with suppress(TimeoutError, aio.AioRpcError, asyncio.InvalidStateError):

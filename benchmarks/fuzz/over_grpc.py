@@ -10,7 +10,6 @@ from numpy.random import Generator
 
 from benchmarks.fuzz.over_http import converse
 from benchmarks.fuzz.target import PATIENCE_S, Fault, Target, Visitor
-from benchmarks.generator import OWN_CONNECTION
 from benchmarks.mutations import mutated, small_pictures
 from fathom.errors import Code
 from fathom.session.channel import CHANNEL_OPTIONS
@@ -81,9 +80,8 @@ async def v2_grpc_door(target: Target) -> AsyncIterator[Visitor]:
 async def _visitor(
     target: Target, plan: Mapping[str, Sequence[bytes]], openings: Mapping[str, bytes]
 ) -> AsyncIterator[Visitor]:
-    options = (*CHANNEL_OPTIONS, OWN_CONNECTION)
     # Not of `grpc.aio`: it makes an INTERNAL of its own where a call ends before all is sent.
-    with grpc.insecure_channel(target.grpc, options=options) as channel:
+    with grpc.insecure_channel(target.grpc, options=CHANNEL_OPTIONS) as channel:
         yield _GrpcVisitor(channel, target.grpc, plan, openings)
 
 

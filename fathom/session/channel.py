@@ -7,6 +7,8 @@ from fathom.wire.convert import answer_from_wire, image_to_wire, options_to_wire
 
 # An answer at the size of a 50-megapixel photo is 200 MB of float32; gRPC's own bound is 4 MB.
 CHANNEL_OPTIONS = (
+    # Channels of one process to one address would share a connection, and so a server's worker.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_receive_message_length", 256 * 2**20),
     ("grpc.max_send_message_length", -1),
     # When to try again is decided above the channel; its own wait, up to 2 minutes, only adds.

@@ -14,7 +14,7 @@ from typing import Self, TypeAlias
 
 import pytest
 
-from tests.acceptance.browser import Browser
+from benchmarks.chromium import Browser
 from tests.server.tiny_model import write_model
 
 REPOSITORY = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.browser import ALLOWED, CHROMIUM, WEBGL, Browser
+from benchmarks.chromium import ALLOWED, CHROMIUM, WEBGL, Browser
 from tests.acceptance.conftest import RunningServer, StartBrowser
 from tests.acceptance.npm import installed
 from tests.acceptance.test_page_views import PHONE, VIEWS, show

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from websockets.sync.client import connect
 
+from benchmarks.chromium import CHROMIUM, Browser
 from export.onnx import export_onnx
 from export.program import export_program, output_names
 from fathom.card import CARD_FILE, ModelFile, sha256_of
@@ -21,7 +22,6 @@ from fathom.errors import Code, FathomError
 from fathom.geometry import RGB
 from fathom.session import sync
 from fathom.values import LabelEncoding, OpenStream, Options, Output, Policy
-from tests.acceptance.browser import CHROMIUM, Browser
 from tests.acceptance.conftest import RunningServer
 from tests.server.tiny_model import write_card, write_model
 from tests.training.students.kinds import SIZE, frames, lively, spec

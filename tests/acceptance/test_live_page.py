@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.browser import ALLOWED, CHROMIUM, Browser
+from benchmarks.chromium import ALLOWED, CHROMIUM, Browser
 from tests.acceptance.conftest import REPOSITORY, RunningServer, StartBrowser, StartServer
 
 pytestmark = [

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.browser import ALLOWED, CHROMIUM, WEBGL, Browser
+from benchmarks.chromium import ALLOWED, CHROMIUM, WEBGL, Browser
 from tests.acceptance.conftest import REPOSITORY, RunningServer, StartBrowser
 
 pytestmark = [

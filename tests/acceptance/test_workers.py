@@ -3,12 +3,10 @@
 import os
 import re
 import signal
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import grpc
 import httpx
 import pytest
 from prometheus_client import Metric
@@ -17,9 +15,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from fathom import metrics
 from fathom.errors import Code, FathomError
 from fathom.session.core import outcome
-from fathom.session.sync import Stream
+from fathom.session.sync import Client, Stream
 from fathom.values import OpenStream, Policy
-from fathom.wire.depth_pb2_grpc import DepthStub
 from tests.acceptance.conftest import RunningServer, StartServer
 from tests.server.conftest import PICTURE
 
@@ -80,13 +77,9 @@ def total(server: RunningServer, name: str) -> float:
 
 
 def open_streams(server: RunningServer, stack: ExitStack) -> list[Stream]:
-    """Streams with a connection each: one process's channels to one address share one otherwise."""
-    own = [("grpc.use_local_subchannel_pool", 1)]
-    streams = []
-    for _ in range(CONNECTIONS):
-        channel = stack.enter_context(grpc.insecure_channel(server.grpc_target, options=own))
-        streams.append(stack.enter_context(Stream(DepthStub(channel), ALL, time.monotonic)))
-    return streams
+    """Streams of a client each, and so with a connection each."""
+    clients = [stack.enter_context(Client(server.grpc_target)) for _ in range(CONNECTIONS)]
+    return [stack.enter_context(client.stream(ALL)) for client in clients]
 
 
 def test_both_serve_on_both_ports_and_one_page_counts_for_both(

@@ -50,7 +50,8 @@ class Browser:
     """
 
     def __init__(self, profile: Path, *flags: str) -> None:
-        assert CHROMIUM is not None
+        if CHROMIUM is None:
+            raise FileNotFoundError("no Chromium is installed")
         log = profile / "chromium.log"
         with log.open("wb") as errors:
             command = [CHROMIUM, *_FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"]
@@ -79,7 +80,8 @@ class Browser:
         while True:
             reply: dict[str, Any] = json.loads(self._socket.recv(PATIENCE_S))
             if reply.get("id") == mine:
-                assert "error" not in reply, reply["error"]
+                if "error" in reply:
+                    raise RuntimeError(str(reply["error"]))
                 result: dict[str, Any] = reply["result"]
                 return result
             self._note(reply)
@@ -104,14 +106,16 @@ class Browser:
             awaitPromise=True,
             userGesture=True,
         )
-        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        if "exceptionDetails" in result:
+            raise RuntimeError(str(result["exceptionDetails"]))
         return result["result"].get("value")
 
     def wait(self, script: str) -> Any:  # whatever JSON holds
         """The expression's value, once it is true."""
         until_s = time.monotonic() + PATIENCE_S
         while not (value := self.ask(script)):
-            assert time.monotonic() < until_s, f"never true: {script}; said: {self.said}"
+            if time.monotonic() >= until_s:
+                raise TimeoutError(f"never true: {script}; said: {self.said}")
             time.sleep(_LOOK_EVERY_S)
         return value
 
