@@ -85,7 +85,8 @@ class Stream:
         """No more frames: the client is done, or the reason it may send no more."""
         if not self._ended:
             self._ended = True
-            self.reason = reason
+            # The frames that it came through hold this stream.
+            self.reason = reason and reason.with_traceback(None)
         self._answered.set()
         self._roomier.set()
 

@@ -284,5 +284,11 @@ async def _or_abort(context: Any, handler: Callable[[], Awaitable[Any]]) -> Any:
 async def _abort(context: Any, error: FathomError) -> None:
     # A client that left before it was told is its own affair, and no bug for the log to show. gRPC
     # remembers the abort, and ends the call with it once the handler returns.
-    with suppress(aio.InternalError):
+    try:
         await context.abort(status_code(error), str(error), trailing_metadata(error))
+    except aio.InternalError:
+        pass
+    except aio.AbortError as abort:
+        # What gRPC remembers would hold the frames that it came through, and they the call, with
+        # all that a frozen reader sent and nobody read: megabytes, until cycles are collected.
+        abort.__traceback__ = abort.__context__ = None

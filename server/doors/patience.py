@@ -43,6 +43,8 @@ class Patience:
 
     def close(self) -> None:
         self._next_look.cancel()
+        # A task that was cancelled holds its last frames, and they may hold this.
+        self._task = None
 
     def _look(self) -> None:
         self._next_look = self._loop.call_later(self._limit_s / _LOOKS, self._look)

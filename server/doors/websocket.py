@@ -95,6 +95,7 @@ class WebSocketDoor:
                 reader.cancel()
                 writer.cancel()
                 await asyncio.gather(reader, writer, return_exceptions=True)
+                del reader, writer  # what they raised holds this frame, and so the stream
         with suppress(RuntimeError):  # the transport has closed it
             await socket.close()
 
