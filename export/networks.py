@@ -21,7 +21,7 @@ from fathom.geometry import F32, RGB
 from training.students.student import Student
 
 _PRECISIONS = {"bf16": ov.Type.bf16, "f32": ov.Type.f32}
-_WARM_UP_CALLS, _TIMED_CALLS = 10, 50
+_TURNS, _WARM_UP_CALLS, _TIMED_CALLS = 5, 10, 20
 
 
 class Maps(NamedTuple):
@@ -102,12 +102,17 @@ def of_openvino(path: Path, precision: str) -> Network:
 
 
 def median_costs_ms(networks: Sequence[Network], frames: RGB) -> list[float]:
-    """Median milliseconds of each network's call with one frame, measured in turns."""
+    """Median milliseconds of each network's call with one frame, some calls of each in turns.
+
+    The first calls of a turn do not count: threads of the last network's library still spin.
+    """
     seconds: list[list[float]] = [[] for _ in networks]
-    for call in range(_WARM_UP_CALLS + _TIMED_CALLS):
-        one = frames[call % len(frames)][None]
+    for _ in range(_TURNS):
         for taken, run in zip(seconds, networks, strict=True):
-            before_s = time.perf_counter()
-            run(one)
-            taken.append(time.perf_counter() - before_s)
-    return [1e3 * statistics.median(taken[_WARM_UP_CALLS:]) for taken in seconds]
+            for call in range(_WARM_UP_CALLS + _TIMED_CALLS):
+                one = frames[call % len(frames)][None]
+                before_s = time.perf_counter()
+                run(one)
+                if call >= _WARM_UP_CALLS:
+                    taken.append(time.perf_counter() - before_s)
+    return [1e3 * statistics.median(taken) for taken in seconds]
