@@ -17,7 +17,15 @@ README = ROOT / "README.md"
 MODELS = ROOT / "model_repository"
 BEGIN = "<!-- figures: begin (benchmarks/readme.py writes this part) -->"
 END = "<!-- figures: end -->"
-RESULTS = ("fps", "fps_against_in_process", "rivals", "overload", "flicker")
+RESULTS = (
+    "ablation",
+    "engine_against_reference_002",
+    "fps",
+    "fps_against_in_process",
+    "rivals",
+    "overload",
+    "flicker",
+)
 DEFAULT = "indoor-mnv2"
 _NAMES = {
     "delta1": "delta1",
@@ -54,6 +62,8 @@ def render(cards: Sequence[Card], results: Mapping[str, Mapping[str, Any]]) -> s
     return "\n\n".join(
         [
             _accuracy(cards),
+            _recipes(results["ablation"]),
+            _decoders(results["engine_against_reference_002"]),
             _speed(results["fps"]),
             _against(results["fps_against_in_process"]),
             _rivals(results["rivals"]),
@@ -81,6 +91,54 @@ def _accuracy(cards: Sequence[Card]) -> str:
         ]
         lines.append(f"| `{card.name}` | {card.parameters / 1e6:.2f} M | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _recipes(report: Mapping[str, Any]) -> str:
+    """Runs of one budget beside each other; what they gain is against the first."""
+    runs, figures = report["runs"], report["over_seeds"]
+    epochs = {run["epochs"] for run in runs}
+    floor = next(iter(figures.values()))["delta1"]["mean"]
+    lines = [
+        f"**Recipes**, {'/'.join(map(str, sorted(epochs)))} epochs each of the 700 pictures that"
+        " the list `train_fit` names, from an encoder that knows ImageNet, on the 95 of `val`,"
+        " which are not fitted on; mean and half the range over seeds;"
+        " `python -m training ablation`, [every run](benchmarks/results/ablation.json).",
+        "",
+        "| recipe | seeds | delta1 | AbsRel | RMSE | points of delta1 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, each in figures.items():
+        seeds = len(report["seeds"][name])
+        cells = [
+            f"{each[key]['mean']:.3f}"
+            + (f" ± {each[key]['spread'] / 2:.3f}" if seeds > 1 else "")
+            + _unit(unit)
+            for key, unit in (("delta1", ""), ("abs_rel", ""), ("rmse", "m"))
+        ]
+        gained = f"{100 * (each['delta1']['mean'] - floor):+.1f}"
+        lines.append(f"| {name} | {seeds} | {' | '.join(cells)} | {gained} |")
+    return "\n".join(lines)
+
+
+def _decoders(result: Mapping[str, Any]) -> str:
+    figures = result["figures"]
+    lines = [
+        "**Decoder**: one frame by OpenVINO in"
+        f" {figures['precision']} on {result['machine']}, the same field of view, random weights;"
+        " reference-002 is the decoder of Song & Kim (2022) as it was published;"
+        f" load average before the run {result['load_average_before'][0]:.2f},"
+        f" {result['date'][:10]}; `python benchmarks/engine.py --against reference-002`.",
+        "",
+        "| student | parameters | ms | frames/s |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {figures['students'][name]['parameters'] / 1e6:.2f} M | {ms:.2f} |"
+        f" {figures['fps'][name]:.0f} |"
+        for name, ms in figures["ms"].items()
+    ]
+    times = "; ".join(f"{pair}: {ratio:.1f}" for pair, ratio in figures["times_as_fast"].items())
+    return "\n".join([*lines, "", f"Times as fast: {times}."])
 
 
 def _tested(card: Card) -> Mapping[str, Figure]:

@@ -90,7 +90,41 @@ FLICKER: dict[str, Any] = {
     "date": "2026-11-21T00:00:00+00:00",
     "figures": {"desk.mp4": CHANGES, "still photo": CHANGES, "frames": CHANGES},
 }
+
+
+def figure(mean: float, spread: float) -> dict[str, float]:
+    return {"mean": mean, "spread": spread}
+
+
+ABLATION: dict[str, Any] = {
+    "seeds": {"plain": [0, 1], "taught": [0]},
+    "over_seeds": {
+        name: {
+            "delta1": figure(delta1, 0.01),
+            "abs_rel": figure(0.23, 0.002),
+            "rmse": figure(0.8, 0),
+        }
+        for name, delta1 in (("plain", 0.607), ("taught", 0.646))
+    },
+    "runs": [{"epochs": 6}, {"epochs": 6}, {"epochs": 6}],
+}
+
+DECODERS: dict[str, Any] = {
+    "machine": "a machine",
+    "date": "2026-11-21T00:00:00+00:00",
+    "load_average_before": [0.1, 1.0, 1.0],
+    "figures": {
+        "precision": "bf16",
+        "students": {"one": {"parameters": 1_950_000}, "other": {"parameters": 17_000_000}},
+        "ms": {"one": 2.5, "other": 13.75},
+        "fps": {"one": 400.0, "other": 72.7},
+        "times_as_fast": {"one over other": 5.5},
+    },
+}
+
 RESULTS = {
+    "ablation": ABLATION,
+    "engine_against_reference_002": DECODERS,
     "fps": RESULT,
     "fps_against_in_process": AGAINST,
     "rivals": RIVALS,
@@ -127,6 +161,9 @@ def test_figures_come_with_machine_protocol_and_unit() -> None:
     assert "| other, every frame | 100 | 5000 | 90 | 6000 |" in text
     assert "86 of the 100 frames/s" in text and "86%" in text and "90%" in text
     assert "| 0.5 | 3.8 % | 3.8 % | 3.8 % | 0.2296 |" in text
+    assert "| plain | 2 | 0.607 ± 0.005 | 0.230 ± 0.001 | 0.800 ± 0.000 m | +0.0 |" in text
+    assert "| taught | 1 | 0.646 | 0.230 | 0.800 m | +3.9 |" in text
+    assert "| other | 17.00 M | 13.75 | 73 |" in text and "one over other: 5.5." in text
     assert "| gRPC stream, 4 frames in flight | 4.0 | 5.0 | 6.0 | 200 |" in text
 
 
