@@ -26,7 +26,7 @@ from fathom.wire.convert import (
 from fathom.wire.depth_pb2_grpc import DepthServicer, add_DepthServicer_to_server
 from fathom.wire.describe import description_to_wire
 from fathom.wire.numbers import to_s
-from fathom.wire.status import status_code, trailing_metadata
+from server.doors.grpc_abort import abort
 from server.doors.grpc_decoding import DecodingInterceptor, undecodable
 from server.doors.grpc_gate import GateInterceptor
 from server.doors.patience import Patience
@@ -268,27 +268,14 @@ async def _or_abort(context: Any, handler: Callable[[], Awaitable[Any]]) -> Any:
     try:
         return await handler()
     except FathomError as error:
-        await _abort(context, error)
+        await abort(context, error)
     except DecodeError as error:
-        await _abort(context, undecodable(error))
+        await abort(context, undecodable(error))
     except aio.InternalError:  # written to a client that has left, before gRPC says that it has
-        await _abort(context, client_left())
+        await abort(context, client_left())
     except (aio.AbortError, asyncio.CancelledError):
         raise
     except Exception:  # noqa: BLE001
         # The one catch-all of this door: a bug answers INTERNAL, without its insides.
         _log.exception("grpc.handler failed")
-        await _abort(context, FathomError.internal())
-
-
-async def _abort(context: Any, error: FathomError) -> None:
-    # A client that left before it was told is its own affair, and no bug for the log to show. gRPC
-    # remembers the abort, and ends the call with it once the handler returns.
-    try:
-        await context.abort(status_code(error), str(error), trailing_metadata(error))
-    except aio.InternalError:
-        pass
-    except aio.AbortError as abort:
-        # What gRPC remembers would hold the frames that it came through, and they the call, with
-        # all that a frozen reader sent and nobody read: megabytes, until cycles are collected.
-        abort.__traceback__ = abort.__context__ = None
+        await abort(context, FathomError.internal())

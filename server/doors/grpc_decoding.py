@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 from grpc import aio
 
 from fathom.errors import Code, FathomError
-from fathom.wire.status import status_code, trailing_metadata
+from server.doors.grpc_abort import abort
 from server.doors.grpc_gate import Handler
 
 
@@ -45,7 +45,7 @@ class DecodingInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # g
 
         async def behave(request: Any, context: Any) -> Any:
             if isinstance(request, FathomError):
-                await context.abort(status_code(request), str(request), trailing_metadata(request))
+                return await abort(context, request)
             return await handler.unary_unary(request, context)
 
         decoding: Handler = grpc.unary_unary_rpc_method_handler(

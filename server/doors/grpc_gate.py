@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import grpc
 from grpc import aio
 
-from fathom.wire.status import status_code, trailing_metadata
+from server.doors.grpc_abort import abort
 from server.security.address import client_of_peer
 from server.security.gate import Gate
 
@@ -33,7 +33,7 @@ class GateInterceptor(aio.ServerInterceptor):  # type: ignore[type-arg]  # gener
         async def refuse(_: Any, context: Any) -> None:
             client = client_of_peer(context.peer())
             error = self._gate.refuse(details.method, authorization, client)
-            await context.abort(status_code(error), str(error), trailing_metadata(error))
+            await abort(context, error)
 
         # As a stream in both directions, whatever the method is: such a one waits for no message.
         handler: Handler = grpc.stream_stream_rpc_method_handler(refuse)

@@ -14,7 +14,7 @@ from fathom.wire import kserve_pb2 as pb
 from server.doors.grpc_decoding import undecodable
 from server.doors.patience import Patience
 from server.doors.v2 import EXTENSIONS, PLATFORM, SERVER, V2, Inference, Inferred, Tensor
-from server.doors.v2_reflection import SERVICE
+from server.doors.v2_reflection import SERVICE, STREAMED
 
 _TYPES = {"UINT8": pb.TYPE_UINT8, "FP32": pb.TYPE_FP32}
 _Method: TypeAlias = Callable[[Any, Any], Coroutine[Any, Any, Message]]
@@ -55,7 +55,7 @@ def add_v2(server: Any, v2: V2, or_abort: Guarded, client_of: Callable[[Any], st
         "ModelInfer": (calls.model_infer, pb.ModelInferRequest),
     }
     handlers = {name: unary(*method) for name, method in methods.items()}
-    handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
+    handlers[STREAMED] = grpc.stream_stream_rpc_method_handler(
         stream,
         request_deserializer=pb.ModelInferRequest.FromString,
         response_serializer=pb.ModelStreamInferResponse.SerializeToString,

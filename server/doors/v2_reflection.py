@@ -15,7 +15,7 @@ from fathom.wire import kserve_pb2
 
 _PACKAGE, _SERVICE = "inference", "GRPCInferenceService"
 SERVICE = f"{_PACKAGE}.{_SERVICE}"
-_STREAMED = "ModelStreamInfer"
+STREAMED = "ModelStreamInfer"
 
 
 def pool_with(files: Iterable[FileDescriptor], unary: Iterable[str]) -> DescriptorPool:
@@ -45,9 +45,9 @@ def _published(unary: Iterable[str]) -> FileDescriptorProto:
             output_type=f".{_PACKAGE}.{name}Response",
         )
     service.method.add(
-        name=_STREAMED,
+        name=STREAMED,
         input_type=f".{_PACKAGE}.ModelInferRequest",
-        output_type=f".{_PACKAGE}.{_STREAMED}Response",
+        output_type=f".{_PACKAGE}.{STREAMED}Response",
         client_streaming=True,
         server_streaming=True,
     )
