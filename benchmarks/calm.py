@@ -28,6 +28,18 @@ class Held:
         """Whether threads and descriptors are no more than they were then."""
         return self.threads <= before.threads and self.descriptors <= before.descriptors
 
+    def promises(self, before: "Held") -> dict[str, bool]:
+        """What must be true of a server that everybody has left, in words, and whether it is."""
+        return {
+            f"threads {before.threads} -> {self.threads}": self.threads <= before.threads,
+            f"descriptors {before.descriptors} -> {self.descriptors}": (
+                self.descriptors <= before.descriptors
+            ),
+            f"{self.streams} streams and {self.waiting_frames} frames are left": (
+                self.streams == 0 and self.waiting_frames == 0
+            ),
+        }
+
 
 def calm(server: Serving, before: Held | None = None) -> Held:
     """What the server holds once it lets no more go, or holds no more than before."""

@@ -8,7 +8,6 @@ the size, as it was published. One frame at a time on all cores, in turns.
 import itertools
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import get_args
 import numpy as np
 import torch
 
+from benchmarks.turns import in_turns
 from export.onnx import export_onnx
 from export.program import export_program, output_names
 from server.engines.engine import Engine
@@ -34,9 +34,12 @@ def measure(reference: DecoderName, rounds: int, calls: int) -> dict[str, object
     """Print a table of both decoders behind both encoders, and return its figures."""
     with tempfile.TemporaryDirectory() as folder:
         engines, described = _open(Path(folder), (OURS, reference))
-        seconds = in_turns(
-            {name: _call_of(engine) for name, engine in engines.items()}, rounds=rounds, calls=calls
-        )
+        named = {name: _call_of(engine) for name, engine in engines.items()}
+        taken = in_turns(named, rounds=rounds, calls=_WARM_UP + calls)
+        seconds = {
+            name: [statistics.median(turn[_WARM_UP:]) for turn in turns]
+            for name, turns in taken.items()
+        }
         precision = next(iter(engines.values())).spec.precision
         for engine in engines.values():
             engine.close()
@@ -75,24 +78,6 @@ def _open(
 def _call_of(engine: Engine) -> Callable[[], object]:
     frames = np.random.default_rng(0).integers(0, 256, (1, *engine.spec.input_size, 3), np.uint8)
     return lambda: engine.infer(frames, 0)
-
-
-def in_turns(
-    named: Mapping[str, Callable[[], object]], *, rounds: int, calls: int
-) -> dict[str, list[float]]:
-    """Median seconds of a call in each round, the rounds of all in turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in named}
-    for _ in range(rounds):
-        for name, call in named.items():
-            taken = [_seconds(call) for _ in range(_WARM_UP + calls)]
-            seconds[name].append(statistics.median(taken[_WARM_UP:]))
-    return seconds
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    before_s = time.perf_counter()
-    call()
-    return time.perf_counter() - before_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ import numpy as np
 from benchmarks import decoders
 from benchmarks.results import FOLDER, Summary, write_result
 from benchmarks.roofline import Ceilings, layers_of, measure_ceilings
+from benchmarks.turns import in_turns
 from fathom.card import Card
 from fathom.errors import FathomError
 from fathom.geometry import RGB
@@ -142,7 +143,9 @@ def measure(
         calls: dict[str, Callable[[], object]] = {"engine": partial(engine.infer, frames, 0)}
         if eager:
             calls["eager"] = partial(eager, frames)
-        seconds = _in_turns(calls, arguments.rounds, arguments.calls)
+        in_turns(calls, rounds=1, calls=_WARM_UP)
+        taken = in_turns(calls, rounds=arguments.rounds, calls=arguments.calls)
+        seconds = {name: list(itertools.chain(*turns)) for name, turns in taken.items()}
         rate = batch * _calls_per_s(engine, frames, arguments.rounds * arguments.calls)
         least_s = ceilings.seconds(layers_of(graph, batch, spec.precision))
         yield Row(
@@ -173,22 +176,6 @@ def _eager(card: Card, folder: Path, device: str) -> Callable[[RGB], object]:
             return [answer.cpu() for answer in module(torch.from_numpy(frames).to(where))]
 
     return run
-
-
-def _in_turns(
-    calls: dict[str, Callable[[], object]], rounds: int, count: int
-) -> dict[str, list[float]]:
-    """Seconds of every call, the rounds of all in turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        for _ in range(_WARM_UP):
-            call()
-    for _, name in itertools.product(range(rounds), calls):
-        for _ in range(count):
-            before_s = time.perf_counter()
-            calls[name]()
-            seconds[name].append(time.perf_counter() - before_s)
-    return seconds
 
 
 def _calls_per_s(engine: Engine, frames: RGB, count: int) -> float:

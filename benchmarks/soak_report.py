@@ -78,14 +78,7 @@ def broken_promises(soaked: Soaked) -> list[str]:
         <= _MOST_GROWTH_MIB,
         f"memory climbs {soaked.slope_mib:.2f} MiB in 10 minutes": soaked.seconds < _SLOPE_NEEDS_S
         or soaked.slope_mib <= _MOST_SLOPE_MIB,
-        f"threads {soaked.before.threads} -> {soaked.after.threads}": soaked.after.threads
-        <= soaked.before.threads,
-        f"descriptors {soaked.before.descriptors} -> {soaked.after.descriptors}": (
-            soaked.after.descriptors <= soaked.before.descriptors
-        ),
-        f"{soaked.after.streams} streams and {soaked.after.waiting_frames} frames are left": (
-            soaked.after.streams == 0 and soaked.after.waiting_frames == 0
-        ),
+        **soaked.after.promises(soaked.before),
         "the log: " + "; ".join(soaked.unexpected_errors[:_SHOWN]): not soaked.unexpected_errors,
     }
     for number, camera in enumerate(soaked.steady.cameras):

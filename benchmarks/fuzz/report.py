@@ -52,13 +52,7 @@ def broken_promises(fuzzed: Fuzzed) -> list[str]:
         + "; ".join(what for what, _ in fuzzed.faults[:_SHOWN]): (not fuzzed.faults_in_all),
         "the server answers afterwards": fuzzed.alive,
         f"memory grew by {grown_mib:.1f} MiB": grown_mib <= _MOST_GROWTH_MIB,
-        f"threads {before.threads} -> {after.threads}": after.threads <= before.threads,
-        f"descriptors {before.descriptors} -> {after.descriptors}": (
-            after.descriptors <= before.descriptors
-        ),
-        f"{after.streams} streams and {after.waiting_frames} frames are left": (
-            after.streams == 0 and after.waiting_frames == 0
-        ),
+        **after.promises(before),
         "the log: " + "; ".join(fuzzed.errors[:_SHOWN]): not fuzzed.errors,
     }
     return [told for told, kept in found.items() if not kept]

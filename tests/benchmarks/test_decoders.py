@@ -1,8 +1,8 @@
-"""Decoders in turns: medians and ratios by hand; nothing is timed."""
+"""Decoders side by side: medians and ratios by hand; nothing is timed."""
 
 import pytest
 
-from benchmarks.decoders import ENCODERS, compared, in_turns, name_of
+from benchmarks.decoders import ENCODERS, compared, name_of
 
 
 def test_each_round_is_held_against_the_reference_of_its_own_round() -> None:
@@ -16,12 +16,3 @@ def test_each_round_is_held_against_the_reference_of_its_own_round() -> None:
     assert len(found.times_as_fast) == 4 and set(found.times_as_fast.values()) == {6.0}
     pair = "mobilenet-v2 slim over resnet18 reference-002"
     assert found.times_as_fast_of_rounds[pair] == pytest.approx([6, 5, 8])
-
-
-def test_all_take_a_turn_in_every_round() -> None:
-    order: list[str] = []
-    calls = {name: lambda name=name: order.append(name) for name in ("a", "b")}
-    seconds = in_turns(calls, rounds=3, calls=1)
-    assert {name: len(taken) for name, taken in seconds.items()} == {"a": 3, "b": 3}
-    turns = [name for i, name in enumerate(order) if i == 0 or order[i - 1] != name]
-    assert turns == ["a", "b"] * 3
