@@ -130,13 +130,15 @@ class Visitors:
             *(sys.executable, "-m", "benchmarks.visitors", self.grpc),
             cwd=Path(__file__).parent.parent,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         said = await camera.stdout.readline() if camera.stdout else b""
         with suppress(ProcessLookupError):
             camera.kill()
-        await camera.wait()
+        _, complaint = await camera.communicate()
         if said != _SAID_TO_SAY:
-            raise Astray("a camera that was to be killed got no answer before")
+            last = complaint.decode(errors="replace").strip().splitlines()[-1:]
+            raise Astray(f"a camera got no answer before it was killed, but {last}")
 
     async def _converse(
         self, opening: OpenStream, pictures: Sequence[Image], pause_s: float = 0.0
