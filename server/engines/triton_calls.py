@@ -4,7 +4,7 @@ Knows neither other servers nor when to give up.
 """
 
 import logging
-from contextlib import suppress
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,10 @@ _DTYPES = {"depth_m": np.float32, "labels": np.uint8}
 _HERE = ("localhost", "127.0.0.1", "[::1]")
 # Asking a server to map a region takes a fraction of a millisecond; one that hangs is no use.
 _REGISTER_TIMEOUT_S = 1.0
+_IN_USE = "StatusCode.INTERNAL"
+# Triton lets go of a request's memory only a moment after its answer is out, and refuses to forget
+# a region until then (reference counts of triton-inference-server/server#7567).
+_MOST_REFUSALS, _REFUSED_PAUSE_S = 20, 0.01
 
 
 class BadAnswer(Exception):  # noqa: N818 - it names what came
@@ -92,10 +96,7 @@ class Calls:
     def close(self) -> None:
         """Let the server forget the memory."""
         if self._shared is not None:
-            with suppress(InferenceServerException):
-                self._client.unregister_system_shared_memory(
-                    self._shared.name, client_timeout=_REGISTER_TIMEOUT_S
-                )
+            forget(self._client, self._shared.name)
 
     def _read(self, result: InferResult, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         said = result.get_output(name)
@@ -110,6 +111,20 @@ class Calls:
 def is_here(address: str) -> bool:
     """Whether a server is on this machine, so that memory can be shared with it."""
     return address.rpartition(":")[0] in _HERE
+
+
+def forget(client: InferenceServerClient, region: str) -> None:
+    """Let a server unmap a region by name, as soon as none of its requests holds it."""
+    for _ in range(_MOST_REFUSALS):
+        try:
+            client.unregister_system_shared_memory(region, client_timeout=_REGISTER_TIMEOUT_S)
+        except InferenceServerException as error:
+            if error.status() != _IN_USE:
+                break
+            time.sleep(_REFUSED_PAUSE_S)
+        else:
+            return
+    _log.info("triton.unforgotten region=%s", region)
 
 
 class _Shared:

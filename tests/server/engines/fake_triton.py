@@ -30,9 +30,13 @@ MAX_BATCH = 4
 
 
 class FakeTriton(GRPCInferenceServiceServicer):  # type: ignore[misc]  # no stubs
-    """One server; `with` starts it on a free port, `stop` and `start` are a crash and a restart."""
+    """One server; `with` starts it on a free port, `stop` and `start` are a crash and a restart.
 
-    def __init__(self, *, instances: int = 1, maps_memory: bool = True) -> None:
+    clings  how often it refuses to forget memory, as Triton does just after an answer
+    """
+
+    def __init__(self, *, instances: int = 1, maps_memory: bool = True, clings: int = 0) -> None:
+        self.clings = clings
         self.fates: deque[Fate] = deque()
         self.asked = 0
         self.most_at_once = 0
@@ -100,7 +104,13 @@ class FakeTriton(GRPCInferenceServiceServicer):  # type: ignore[misc]  # no stub
         os.close(descriptor)
         return pb.SystemSharedMemoryRegisterResponse()
 
-    def SystemSharedMemoryUnregister(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+    def SystemSharedMemoryUnregister(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.clings:
+            self.clings -= 1
+            said = (
+                f"Cannot unregister shared memory region '{request.name}', it is currently in use"
+            )
+            context.abort(grpc.StatusCode.INTERNAL, said)
         self.regions.pop(request.name)
         return pb.SystemSharedMemoryUnregisterResponse()
 

@@ -78,6 +78,16 @@ def test_nothing_is_left_of_shared_memory(opened: Callable[..., TritonEngine]) -
     assert server.regions == {}
 
 
+def test_memory_that_a_server_still_holds_is_forgotten_a_moment_later(
+    opened: Callable[..., TritonEngine],
+) -> None:
+    server = FakeTriton(clings=3)
+    engine = opened(server)
+    depth_m(engine)
+    engine.close()
+    assert (server.clings, server.regions) == (0, {})
+
+
 def test_as_many_batches_are_in_flight_as_the_servers_compute_at_once(
     opened: Callable[..., TritonEngine],
 ) -> None:
