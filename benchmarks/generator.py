@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cameras", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--picture-size", default="640x480", help="WIDTHxHEIGHT (%(default)s)")
+    parser.add_argument("--fps-per-s", type=float, default=0, help="that they quicken by")
     pace = parser.add_mutually_exclusive_group(required=True)
     pace.add_argument("--fps", type=float, help="open loop, frames a second of each camera")
     pace.add_argument("--in-flight", type=int, help="closed loop, frames under way of each camera")
@@ -91,7 +92,12 @@ async def _drive(arguments: argparse.Namespace, picture: Image, tallies: Sequenc
                 for stream, tally in zip(streams, tallies, strict=True)
             ]
         else:
-            plans = schedules(cameras=len(tallies), fps=arguments.fps, seconds=arguments.seconds)
+            plans = schedules(
+                cameras=len(tallies),
+                fps=arguments.fps,
+                seconds=arguments.seconds,
+                fps_per_s=arguments.fps_per_s,
+            )
             runs = [
                 _open_loop(stream, picture, tally, start_s, plan)
                 for stream, tally, plan in zip(streams, tallies, plans, strict=True)

@@ -1,6 +1,7 @@
 """When each camera's frames are due and what became of them. Knows no clock and no connection."""
 
 import json
+import math
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,20 +17,29 @@ ANSWERED = "answered"
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Frame k is due `offset_s + k / fps` after the start, whatever the server does."""
+    """When each frame is due, from the start of the run, whatever the server does.
+
+    fps        at the first frame
+    fps_per_s  by how much the camera quickens
+    """
 
     fps: float
     frames: int
     offset_s: float = 0.0
+    fps_per_s: float = 0.0
 
     def due_s(self, k: int) -> float:
-        return self.offset_s + k / self.fps
+        # k = fps t + fps_per_s t^2 / 2, solved so that nothing cancels and a steady rate is k / fps
+        root = math.sqrt(self.fps**2 + 2 * self.fps_per_s * k)
+        return self.offset_s + 2 * k / (self.fps + root)
 
 
-def schedules(*, cameras: int, fps: float, seconds: float) -> list[Schedule]:
+def schedules(
+    *, cameras: int, fps: float, seconds: float, fps_per_s: float = 0.0
+) -> list[Schedule]:
     """Cameras of one rate, their first frames spread evenly over one frame's time."""
-    frames = round(fps * seconds)
-    return [Schedule(fps, frames, camera / (cameras * fps)) for camera in range(cameras)]
+    frames = round((fps + fps_per_s * seconds / 2) * seconds)
+    return [Schedule(fps, frames, camera / (cameras * fps), fps_per_s) for camera in range(cameras)]
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.fleet.autoscaler import TARGETS, Terms
-from benchmarks.fleet.compare import Cells, compare, figures, table
+from benchmarks.fleet.compare import Cells, Load, compare, figures, table
 from benchmarks.fleet.costs import Costs, read_costs, to_json
 from benchmarks.fleet.fleet import Scene
 from benchmarks.fleet.measure import engine_costs, measure
@@ -97,7 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="of everything that is drawn (%(default)s)")
     add("--compare", action="store_true", help="see above; more options go to the server")
     add("--compare-cameras", default="1,4,16", help="by commas (%(default)s)")
-    add("--compare-load", default="0.5,1,2", help="times capacity, by commas (%(default)s)")
+    add(
+        "--compare-load",
+        default="0.5,0.95:1.05,2",
+        help="times capacity, by commas; A:B grows from A to B (%(default)s)",
+    )
     add("--compare-seconds", type=float, default=30, help="of each cell (%(default)s)")
     add("--measure-seconds", type=float, default=10, help="of both its runs (%(default)s)")
     add("--measure", type=Path, metavar="JSON", help="see above; more options go to the server")
@@ -152,7 +156,7 @@ def _compare(arguments: argparse.Namespace, server_arguments: list[str]) -> int:
     load_before = os.getloadavg()
     cells = Cells(
         cameras=[int(count) for count in arguments.compare_cameras.split(",")],
-        loads=[float(load) for load in arguments.compare_load.split(",")],
+        loads=[Load.of(text) for text in arguments.compare_load.split(",")],
         seconds=arguments.compare_seconds,
     )
     costs, done = compare(cells, server_arguments, arguments.measure_seconds)

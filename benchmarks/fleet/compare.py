@@ -25,21 +25,41 @@ _BAR = 0.15
 _MEASURE_S = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What all cameras together send, over the capacity: at the start, and at the end of a run."""
+
+    start: float
+    end: float
+
+    @classmethod
+    def of(cls, text: str) -> "Load":
+        """`0.5`, or `0.95:1.05` for a load that grows."""
+        start, _, end = text.partition(":")
+        return cls(float(start), float(end or start))
+
+    def __str__(self) -> str:
+        return f"{self.start:g}" if self.end == self.start else f"{self.start:g}-{self.end:g}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
     """What is compared: each number of cameras at each load, for so many seconds."""
 
     cameras: Sequence[int]
-    loads: Sequence[float]
+    loads: Sequence[Load]
     seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One of them, as it was and as it was simulated."""
+    """One of them, as it was and as it was simulated.
+
+    fps  of each camera at the start
+    """
 
     cameras: int
-    load: float
+    load: Load
     fps: float
     real: Seen
     simulated: Seen
@@ -71,29 +91,40 @@ def compare(
     return costs, done
 
 
-def _cell(server: Serving, costs: Costs, cameras: int, load: float, seconds: float) -> Cell:
-    fps = load * costs.capacity_fps / cameras
-    real = _real(server, cameras, fps, seconds)
-    scene = Scene(cameras=cameras, fps=fps, nodes=1, seconds=seconds, spread=False)
+def _cell(server: Serving, costs: Costs, cameras: int, load: Load, seconds: float) -> Cell:
+    each_fps = costs.capacity_fps / cameras
+    scene = Scene(
+        cameras=cameras,
+        fps=load.start * each_fps,
+        fps_per_s=(load.end - load.start) * each_fps / seconds,
+        nodes=1,
+        seconds=seconds,
+        spread=False,
+    )
+    real = _real(server, scene)
     simulated = seen_of(simulate(scene, costs))
-    return Cell(cameras=cameras, load=load, fps=fps, real=real, simulated=simulated)
+    return Cell(cameras=cameras, load=load, fps=scene.fps, real=real, simulated=simulated)
 
 
-def _real(server: Serving, cameras: int, fps: float, seconds: float) -> Seen:
+def _real(server: Serving, scene: Scene) -> Seen:
+    """What the scene's cameras get from a server."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run.npz"
-        pace = (f"--fps={fps}", f"--seconds={seconds}")
-        generator.main([server.grpc, str(out), f"--cameras={cameras}", *pace])
+        options = {
+            name: getattr(scene, name) for name in ("cameras", "fps", "fps_per_s", "seconds")
+        }
+        given = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        generator.main([server.grpc, str(out), *given])
         run = read_run(out)
     captured_s = np.concatenate([camera.due_s for camera in run.cameras]).astype(np.float64)
     ages_s = np.concatenate([camera.ages_s for camera in run.cameras]).astype(np.float64)
-    return seen(captured_s, ages_s, frames=run.sent, seconds=seconds)
+    return seen(captured_s, ages_s, frames=run.sent, seconds=scene.seconds)
 
 
 def figures(cell: Cell) -> Figures:
     return {
         "cameras": cell.cameras,
-        "load": cell.load,
+        "load": [cell.load.start, cell.load.end],
         "fps_each": round(cell.fps, 3),
         "real": _rounded(cell.real),
         "simulated": _rounded(cell.simulated),
@@ -105,7 +136,7 @@ def figures(cell: Cell) -> Figures:
 def table(cells: Sequence[Cell]) -> str:
     """A row for each cell: real, simulated, and their ratio."""
     lines = [
-        f"{'cameras':>7}{'load':>6}  {'served/s real, sim, ratio':^26}"
+        f"{'cameras':>7}{'load':>11}  {'served/s real, sim, ratio':^26}"
         f"{'age p50 ms':^28}{'age p99 ms':^28}"
     ]
     for cell in cells:
@@ -114,7 +145,7 @@ def table(cells: Sequence[Cell]) -> str:
             for name, ratio in cell.ratios.items()
         ]
         mark = "" if cell.agrees else f"more than {_BAR:.0%} apart"
-        lines.append(f"{cell.cameras:>7}{cell.load:>6.2g}{''.join(parts)}{mark}")
+        lines.append(f"{cell.cameras:>7}{cell.load!s:>11}{''.join(parts)}{mark}")
     return "\n".join(lines)
 
 

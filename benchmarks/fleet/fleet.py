@@ -33,6 +33,7 @@ _LOOK_S = 0.25
 class Scene:
     """What is simulated.
 
+    fps_per_s   by how much every camera quickens
     seconds     that cameras send; the last frames are waited for
     ramp_s      cameras come one by one over so long
     spread      True: first frames at random times within a frame's time; False: evenly
@@ -51,6 +52,7 @@ class Scene:
     fps: float
     nodes: int
     seconds: float
+    fps_per_s: float = 0.0
     ramp_s: float = 0.0
     spread: bool = True
     placement: str = "two-choices"
@@ -255,6 +257,8 @@ def _plans(scene: Scene, rng: np.random.Generator) -> list[Schedule]:
         share = camera / scene.cameras
         phase = rng.random() if scene.spread else share
         first_s = share * scene.ramp_s + phase / scene.fps
-        frames = max(0, math.ceil((scene.seconds - first_s) * scene.fps - 1e-9))
-        plans.append(Schedule(scene.fps, frames, first_s))
+        left_s = max(0.0, scene.seconds - first_s)
+        mean_fps = scene.fps + scene.fps_per_s * left_s / 2
+        frames = math.ceil(left_s * mean_fps - 1e-9)
+        plans.append(Schedule(scene.fps, frames, first_s, scene.fps_per_s))
     return plans

@@ -77,6 +77,14 @@ def test_a_schedule_does_not_drift() -> None:
     assert Schedule(30, 18000, 0.5).due_s(0) == 0.5
 
 
+def test_a_camera_that_quickens_sends_what_its_rate_adds_up_to() -> None:
+    """From 10 frames/s to 20 within 5 s: 75 frames, the 24th after 10 * 2 + 2 * 2**2 / 2."""
+    (plan,) = schedules(cameras=1, fps=10, seconds=5, fps_per_s=2)
+    assert plan.frames == 75
+    assert plan.due_s(24) == pytest.approx(2, abs=1e-12)
+    assert plan.due_s(75) == pytest.approx(5, abs=1e-12)
+
+
 def test_a_run_comes_back_from_its_file_as_it_was(run: Run) -> None:
     assert (run.seconds, run.cpu_s, run.sent) == (10, 2.5, 8)
     assert run.outcomes == run.closing == {"answered": 5, "skipped_superseded": 3}

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.fleet.compare import Cell, figures, table
+from benchmarks.fleet.compare import Cell, Load, figures, table
 from benchmarks.fleet.report import Seen
 
 REAL = Seen(100, 50.0, 1.0, 20.0, 40.0, 60.0)
 
 
 def cell(simulated: Seen) -> Cell:
-    return Cell(cameras=4, load=1.0, fps=12.5, real=REAL, simulated=simulated)
+    return Cell(cameras=4, load=Load(1.0, 1.0), fps=12.5, real=REAL, simulated=simulated)
 
 
 def test_ratios_are_simulated_over_real() -> None:
@@ -27,6 +27,12 @@ def test_one_ratio_past_the_bar_is_no_agreement(name: str) -> None:
     assert cell(replace(REAL, **{name: 1.14 * value})).agrees
     assert not cell(replace(REAL, **{name: 1.16 * value})).agrees
     assert not cell(replace(REAL, **{name: 0.84 * value})).agrees
+
+
+def test_a_load_is_one_or_grows() -> None:
+    assert Load.of("0.5") == Load(0.5, 0.5)
+    assert Load.of("0.95:1.05") == Load(0.95, 1.05)
+    assert [str(Load.of(text)) for text in ("2", "0.95:1.05")] == ["2", "0.95-1.05"]
 
 
 def test_the_table_names_cells_that_are_apart() -> None:
