@@ -1,27 +1,42 @@
-"""Whose turn it is: deficit round robin with weights, and a class that goes first.
+"""Whose turn it is: fair shares by weight, the modest first, and a class that goes before others.
 
-Knows streams by number and nothing of their frames. A stream of weight 2 gets two frames for each
-one of weight 1, however fast either sends. Urgent streams go before the others, but one turn in
-five is kept for those: nobody starves.
+Knows streams by number and nothing of their frames. Start-time fair queueing (Goyal, Vin and Cheng,
+SIGCOMM 1996): a turn costs a stream 1 / weight of virtual time, and the waiting stream with the
+least of it is next. A stream of weight 2 gets two frames for each one of weight 1, however fast
+either sends. One that asks for less than its share has the less behind it and goes before those
+that always wait: beside a flood, a camera waits for the batch that runs and for no other.
 
-Deficit round robin is Shreedhar and Varghese, SIGCOMM 1995. A camera's slot holds one frame, so a
-stream often has nothing waiting in the middle of its turn: it keeps the rest of its credit, at most
-one turn's worth, and goes on with its turn when its next frame comes.
+A stream that is new starts behind whoever waits, as if it had just been served: else pictures that
+come one by one, each a stream of its own, would go before all cameras.
+
+Urgent streams go before the others, but one turn in five is kept for those: nobody starves.
 """
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Of this many turns in a row, urgent streams get all but one while others wait.
 _KEPT_FOR_OTHERS = 5
 
 
 @dataclass(slots=True)
+class _Class:
+    """Streams that are equals but for their weight.
+
+    now      the virtual time: that of the last turn
+    waiting  when each stream's next turn starts in it
+    """
+
+    now: float = 0.0
+    waiting: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Share:
-    weight: float
-    urgent: bool
-    credit: float = 0.0
-    in_turn: bool = False
+    """A stream's part in its class; `paid` is the virtual time at which its last turn ended."""
+
+    own: _Class
+    cost: float
+    paid: float
 
 
 class Turns:
@@ -29,18 +44,19 @@ class Turns:
 
     def __init__(self) -> None:
         self._shares: dict[int, _Share] = {}
-        self._urgent: OrderedDict[int, None] = OrderedDict()
-        self._others: OrderedDict[int, None] = OrderedDict()
+        self._urgent = _Class()
+        self._others = _Class()
         self._urgent_in_a_row = 0
 
     def __len__(self) -> int:
         """Streams that wait."""
-        return len(self._urgent) + len(self._others)
+        return len(self._urgent.waiting) + len(self._others.waiting)
 
     def join(self, stream: int, *, weight: float = 1.0, urgent: bool = False) -> None:
         """A stream takes part from now on, with nothing waiting yet."""
         assert weight > 0
-        self._shares[stream] = _Share(weight, urgent)
+        own = self._urgent if urgent else self._others
+        self._shares[stream] = _Share(own, 1 / weight, own.now + 1 / weight)
 
     def leave(self, stream: int) -> None:
         """A stream is gone."""
@@ -50,42 +66,30 @@ class Turns:
     def wait(self, stream: int) -> None:
         """A stream has a frame waiting; again is no error."""
         share = self._shares[stream]
-        ring = self._ring(share)
-        if stream in ring:
-            return
-        ring[stream] = None
-        if share.in_turn:
-            ring.move_to_end(stream, last=False)
+        # Time in which it asked for nothing is not saved up.
+        share.own.waiting.setdefault(stream, max(share.own.now, share.paid))
 
     def rest(self, stream: int) -> None:
         """A stream has nothing waiting any more; again is no error."""
-        self._ring(self._shares[stream]).pop(stream, None)
+        self._shares[stream].own.waiting.pop(stream, None)
 
     def next(self) -> int | None:
         """The stream whose turn it is, charged for one frame; None if nobody waits."""
-        ring = self._choose_ring()
-        if not ring:
+        chosen = self._choose()
+        if not chosen.waiting:
             return None
-        while True:
-            stream = next(iter(ring))
-            share = self._shares[stream]
-            if not share.in_turn:
-                share.in_turn = True
-                share.credit += share.weight
-            served = share.credit >= 1
-            share.credit -= served
-            if share.credit < 1:
-                share.in_turn = False
-                ring.move_to_end(stream)
-            if served:
-                return stream
+        # Of equal starts the one goes first that had none to pay for, then who waits longest.
+        stream = min(chosen.waiting, key=lambda s: (chosen.waiting[s], self._shares[s].paid))
+        share = self._shares[stream]
+        chosen.now = chosen.waiting.pop(stream)
+        share.paid = chosen.waiting[stream] = chosen.now + share.cost
+        return stream
 
-    def _choose_ring(self) -> OrderedDict[int, None]:
-        if self._urgent and (not self._others or self._urgent_in_a_row < _KEPT_FOR_OTHERS - 1):
+    def _choose(self) -> _Class:
+        if self._urgent.waiting and (
+            not self._others.waiting or self._urgent_in_a_row < _KEPT_FOR_OTHERS - 1
+        ):
             self._urgent_in_a_row += 1
             return self._urgent
         self._urgent_in_a_row = 0
         return self._others
-
-    def _ring(self, share: _Share) -> OrderedDict[int, None]:
-        return self._urgent if share.urgent else self._others

@@ -1,4 +1,4 @@
-"""How long a stream may wait for its turn, by hand from the rules of deficit round robin."""
+"""How long a stream may wait for its turn, by hand from the rules of start-time fair queueing."""
 
 import math
 
@@ -15,11 +15,9 @@ def longest_wait(weights: list[float], urgent: int, stream: int) -> int:
 
 
 def _among_equals(weights: list[float], stream: int) -> int:
-    """Its rounds at the others' shares, and one more.
+    """Turns of equals that start within 1/w of virtual time, the most that its own lies ahead.
 
-    A stream of weight w is served after at most 1/w rounds; in a round, one of weight v is served
-    at most v times, rounded up for the credit that it carries over.
+    One of weight v starts a turn every 1/v: v/w of them, and one at the very start.
     """
-    rounds = math.ceil(1 / weights[stream]) + 1
     others = [weight for other, weight in enumerate(weights) if other != stream]
-    return sum(math.ceil(rounds * weight) + 1 for weight in others)
+    return sum(math.floor(weight / weights[stream]) + 1 for weight in others)

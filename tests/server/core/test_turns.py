@@ -101,19 +101,42 @@ def test_urgent_streams_alone_leave_nothing() -> None:
     assert serve(turns, 10) == [0] * 10
 
 
-def test_credit_is_kept_over_a_gap_and_never_hoarded() -> None:
-    """A slot of one frame is empty after each: the turn goes on when the next frame comes."""
-    turns = joined([3.0, 1.0])
+def test_a_stream_of_three_shares_gets_three_turns_spread_over_the_round() -> None:
+    """Turns of weight 3 start at 1/3, 2/3, 1, ...; those of weight 1 at 1, 2, ..."""
+    turns = joined([4.0, 1.0])
     turns.wait(0)
     turns.wait(1)
-    order = []
-    for _ in range(8):
-        stream = turns.next()
-        assert stream is not None
-        order.append(stream)
-        turns.rest(stream)
-        turns.wait(stream)
-    assert order == [0, 0, 0, 1] * 2
+    assert serve(turns, 10) == [0, 0, 0, 1, 0, 0, 0, 0, 1, 0]
+
+
+def test_who_asks_for_less_than_its_share_waits_for_nobody_who_always_waits() -> None:
+    turns = joined([1.0, 1.0, 1.0])
+    turns.wait(0)
+    turns.wait(1)
+    for _ in range(5):
+        serve(turns, 3)
+        turns.wait(2)
+        assert turns.next() == 2
+        turns.rest(2)
+
+
+def test_time_without_a_frame_is_not_saved_up() -> None:
+    turns = joined([1.0, 1.0])
+    turns.wait(0)
+    serve(turns, 100)
+    turns.wait(1)
+    assert Counter(serve(turns, 10)) == {0: 5, 1: 5}
+
+
+def test_a_new_stream_goes_before_nobody_who_waits() -> None:
+    """Every picture of a flood over HTTP is a stream of its own."""
+    turns = joined([1.0])
+    turns.wait(0)
+    assert serve(turns, 5) == [0] * 5
+    for visitor in (1, 2, 3):
+        turns.join(visitor)
+        turns.wait(visitor)
+    assert serve(turns, 5) == [0, 1, 2, 3, 0]
 
 
 def test_a_stream_that_left_is_never_next() -> None:
