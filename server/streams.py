@@ -10,6 +10,7 @@ from fathom.card import Card
 from fathom.errors import FathomError
 from fathom.session.core import outcome
 from fathom.values import EncodedDepth, Frame, OpenStream, Policy, ServerAnswer, SkipReason
+from server.core.pace import Pace
 from server.dispatch import Dispatch, Settled
 from server.security.entry import Entry
 from server.telemetry import Telemetry
@@ -41,6 +42,7 @@ class Stream:
         self._client = client
         self._entry = entry or Entry()
         self._waits = opening.policy is Policy.ALL
+        self._pace = Pace()
         self._deadline_s = opening.deadline_s
         self._telemetry = telemetry
         self._loop = asyncio.get_running_loop()
@@ -56,6 +58,8 @@ class Stream:
 
     async def room(self) -> None:
         """Return when the stream takes another frame; until then let flow control hold it."""
+        if not self._waits and (ahead_s := self._pace.wait_s(self._dispatch.clock())):
+            await asyncio.sleep(ahead_s)
         while not self._ended and not self._has_room():
             self._roomier.clear()
             with suppress(TimeoutError):
