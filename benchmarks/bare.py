@@ -16,6 +16,7 @@ from grpc import aio
 
 from benchmarks.in_process import path_of
 from benchmarks.lean import SERVICE
+from fathom.allocator import keep_freed_memory
 from server.models import ServedModel, open_models
 from server.settings import load
 from server.telemetry import Telemetry
@@ -25,6 +26,7 @@ READY = "bare.ready"
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until ended."""
+    keep_freed_memory()
     settings, _ = load(sys.argv[1:] if argv is None else argv)
     uvloop.run(_serve(next(iter(open_models(settings, Telemetry())))))
     return 0

@@ -35,6 +35,7 @@ from benchmarks.overhead import overhead
 from benchmarks.pictures import camera_jpeg
 from benchmarks.results import FOLDER, Summary, write_result
 from benchmarks.serving import Serving, serving
+from fathom.allocator import keep_freed_memory
 from server.models import open_models
 from server.settings import load
 from server.telemetry import Telemetry
@@ -44,6 +45,7 @@ _WARM_UP = 30
 
 def main(argv: list[str] | None = None) -> int:
     """Run all parts, print a table, write JSON."""
+    keep_freed_memory()
     arguments, server_arguments = _parser().parse_known_args(argv)
     load_before = os.getloadavg()
     part, measure = (

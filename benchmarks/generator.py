@@ -25,6 +25,7 @@ from grpc import aio
 
 from benchmarks.pictures import camera_jpeg
 from benchmarks.tallies import Schedule, Tally, schedules, write_run
+from fathom.allocator import keep_freed_memory
 from fathom.geometry import Size
 from fathom.session.aio import Stream
 from fathom.session.channel import CHANNEL_OPTIONS
@@ -39,6 +40,7 @@ _RUN_UP_S = 0.2
 
 def main(argv: list[str] | None = None) -> int:
     """Drive a server, leave what the cameras got in a file."""
+    keep_freed_memory()
     arguments = _parser().parse_args(argv)
     picture = as_image(camera_jpeg(picture_size(arguments.picture_size)))
     tallies = [Tally() for _ in range(arguments.cameras)]

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from benchmarks.pictures import camera_jpeg
+from fathom.allocator import keep_freed_memory
 from fathom.codecs.image import inspect
 from fathom.values import EncodedDepth, Frame, Image, ImageEncoding, Limits, Options
 from server.core.scheduler import Ticket
@@ -28,6 +29,7 @@ _WARM_UP = 30
 
 def main(argv: list[str] | None = None) -> int:
     """Answer each number of frames with frames/s."""
+    keep_freed_memory()
     parser = argparse.ArgumentParser("python -m benchmarks.in_process", allow_abbrev=False)
     parser.add_argument("--lanes", type=int, default=1, help="threads that compute (%(default)s)")
     arguments, settings_arguments = parser.parse_known_args(argv)

@@ -22,12 +22,14 @@ from client.connection import Connect
 from client.run import Outcome, run
 from client.settings import Settings, parse
 from client.summary import lines
+from fathom.allocator import keep_freed_memory
 from fathom.errors import Code, FathomError
 from fathom.session.sync import Client
 
 
 def main(argv: Sequence[str] | None = None, *, connect: Connect = Client) -> int:
     """Run the command; 0 good, 1 failed, 2 misuse."""
+    keep_freed_memory()
     try:
         settings = parse(argv, help_text=__doc__)
         outcome = run(settings, connect=connect)

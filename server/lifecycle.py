@@ -17,6 +17,7 @@ from collections.abc import Callable
 import uvloop
 
 from fathom import __version__
+from fathom.allocator import keep_freed_memory
 from fathom.errors import Code, FathomError
 from fathom.values import DepthEncoding, Description, ImageEncoding
 from server.doors.grpc import GrpcDoor
@@ -48,6 +49,7 @@ def serve(settings: Settings, telemetry: Telemetry, link: Link | None = None) ->
     link  a worker's, who shares its ports
     """
     started_s = time.monotonic()
+    keep_freed_memory()
     bound_opencv()
     entry, identity = open_entry(settings, telemetry.refused), open_identity(settings)
     models = open_models(settings, telemetry)
