@@ -23,11 +23,11 @@ class _Class:
     """Streams that are equals but for their weight.
 
     now      the virtual time: that of the last turn
-    waiting  when each stream's next turn starts in it
+    waiting  when each stream's next turn starts in it, and when its last one ended
     """
 
     now: float = 0.0
-    waiting: dict[int, float] = field(default_factory=dict)
+    waiting: dict[int, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Turns:
         """A stream has a frame waiting; again is no error."""
         share = self._shares[stream]
         # Time in which it asked for nothing is not saved up.
-        share.own.waiting.setdefault(stream, max(share.own.now, share.paid))
+        share.own.waiting.setdefault(stream, (max(share.own.now, share.paid), share.paid))
 
     def rest(self, stream: int) -> None:
         """A stream has nothing waiting any more; again is no error."""
@@ -79,10 +79,11 @@ class Turns:
         if not chosen.waiting:
             return None
         # Of equal starts the one goes first that had none to pay for, then who waits longest.
-        stream = min(chosen.waiting, key=lambda s: (chosen.waiting[s], self._shares[s].paid))
+        stream = min(chosen.waiting, key=chosen.waiting.__getitem__)
         share = self._shares[stream]
-        chosen.now = chosen.waiting.pop(stream)
-        share.paid = chosen.waiting[stream] = chosen.now + share.cost
+        chosen.now, _ = chosen.waiting.pop(stream)
+        share.paid = chosen.now + share.cost
+        chosen.waiting[stream] = share.paid, share.paid
         return stream
 
     def _choose(self) -> _Class:
