@@ -17,7 +17,7 @@ from client.ros2_messages import Header
 from fathom.errors import Code, FathomError
 from fathom.geometry import FieldOfView, Intrinsics
 from fathom.values import Output, Policy
-from tests.client.test_run import Script, ScriptedServer, ScriptedStream, failed, plane, skipped
+from tests.client.scripted import Script, ScriptedServer, ScriptedStream, failed, plane, skipped
 
 NOW_NS = 50_000_000_000
 WAIT_S = 30.0  # a bound on a hang

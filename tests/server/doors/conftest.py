@@ -13,6 +13,7 @@ import pytest
 from fathom.card import Card
 from fathom.errors import Code, FathomError
 from fathom.values import Limits
+from fathom.wire.depth_pb2_grpc import DepthStub
 from server.core.scheduler import Bounds, Scheduler
 from server.dispatch import Dispatch
 from server.doors.grpc import GrpcDoor
@@ -158,3 +159,8 @@ def wire(house: House) -> Iterator[Wire]:
     wire = Wire(house)
     yield wire
     wire.close()
+
+
+@pytest.fixture
+def stub(wire: Wire) -> DepthStub:
+    return DepthStub(wire.channel)

@@ -1,8 +1,5 @@
 """The gRPC door over a real socket, asked by generated stubs: what the messages themselves say."""
 
-import threading
-from collections.abc import Iterable, Iterator
-
 import grpc
 import numpy as np
 import pytest
@@ -14,25 +11,22 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from fathom.codecs.depth import decode_depth
-from fathom.errors import STATUS, Code, FathomError
+from fathom.errors import Code, FathomError
 from fathom.geometry import FieldOfView
 from fathom.values import (
     Colours,
     DepthEncoding,
-    Frame,
     Image,
     ImageEncoding,
     LabelEncoding,
     OpenStream,
     Options,
     Output,
-    Policy,
 )
 from fathom.wire import depth_pb2 as pb
-from fathom.wire.convert import frame_to_wire, image_to_wire, open_to_wire, options_to_wire
+from fathom.wire.convert import image_to_wire
 from fathom.wire.depth_pb2_grpc import DepthStub
 from fathom.wire.numbers import DEPTH_ENCODING
-from fathom.wire.status import FAILED_KEY
 from server.doors.grpc import SERVICE
 from server.engines.engine import EngineFault
 from tests.server.conftest import (
@@ -41,42 +35,18 @@ from tests.server.conftest import (
     PICTURE,
     Inbox,
     broken,
-    frame,
     jpeg,
     plain,
     ramp,
 )
 from tests.server.doors.conftest import LIMITS, House, Wire
+from tests.server.doors.grpc_talk import refused, request
 
 NOTHING = Image(encoding=ImageEncoding.JPEG, data=b"no picture at all")
 
 
-@pytest.fixture
-def stub(wire: Wire) -> DepthStub:
-    return DepthStub(wire.channel)
-
-
-def request(
-    image: Image = PICTURE, options: Options | None = None, model: str = ""
-) -> pb.PredictRequest:
-    options = options or Options()
-    return pb.PredictRequest(
-        model=model, image=image_to_wire(image), options=options_to_wire(options)
-    )
-
-
 def predict(stub: DepthStub, asked: pb.PredictRequest) -> pb.Answer:
     return stub.Predict(asked, timeout=PATIENCE_S)
-
-
-def refused(call: object, code: Code) -> pb.Failed:
-    """The error of a call: the table's status, and expected, got and repair beside it."""
-    assert isinstance(call, grpc.RpcError) and isinstance(call, grpc.Call)
-    assert call.code() is getattr(grpc.StatusCode, STATUS[code].grpc)
-    metadata = {entry.key: entry.value for entry in call.trailing_metadata()}
-    failed = pb.Failed.FromString(bytes(metadata[FAILED_KEY]))
-    assert failed.code == code and failed.expected and failed.got and failed.repair
-    return failed
 
 
 def test_the_server_says_what_it_is(stub: DepthStub) -> None:
@@ -209,209 +179,6 @@ def test_a_fault_and_a_full_house_are_statuses_too(stub: DepthStub, house: House
     for stream in streams:
         house.dispatch.close(stream)
     predict(stub, request())
-
-
-class Talk:
-    """One stream, spoken message by message."""
-
-    def __init__(self, stub: DepthStub) -> None:
-        self._requests: list[pb.StreamRequest] = []
-        self._changed = threading.Condition()
-        self._done = False
-        self._call = stub.Stream(self._outgoing(), timeout=PATIENCE_S)
-        self._replies = iter(self._call)
-
-    def open(self, opening: OpenStream = OpenStream()) -> pb.Opened:  # noqa: B008 - frozen
-        self.say(pb.StreamRequest(open=open_to_wire(opening)))
-        return self.reply().opened
-
-    def say(self, *messages: pb.StreamRequest) -> None:
-        with self._changed:
-            self._requests.extend(messages)
-            self._changed.notify_all()
-
-    def send(self, *frames: Frame) -> None:
-        self.say(*(pb.StreamRequest(frame=frame_to_wire(each)) for each in frames))
-
-    def finish(self) -> None:
-        with self._changed:
-            self._done = True
-            self._changed.notify_all()
-
-    def leave(self) -> None:
-        self._call.cancel()  # type: ignore[no-untyped-call]  # the stubs lag behind grpcio
-
-    def reply(self) -> pb.StreamReply:
-        return next(self._replies)
-
-    def answer(self) -> pb.Answer:
-        reply = self.reply()
-        assert reply.WhichOneof("message") == "answer"
-        return reply.answer
-
-    def rest(self) -> tuple[list[pb.Answer], pb.Closing]:
-        """What still comes: answers, and the last word."""
-        *answers, last = list(self._replies)
-        assert {reply.WhichOneof("message") for reply in answers} <= {"answer"}
-        assert last.WhichOneof("message") == "closing"
-        return [reply.answer for reply in answers], last.closing
-
-    def _outgoing(self) -> Iterator[pb.StreamRequest]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._requests or self._done, PATIENCE_S)
-                if not self._requests:
-                    return
-                message = self._requests.pop(0)
-            yield message
-
-
-@pytest.fixture
-def talk(stub: DepthStub) -> Iterator[Talk]:
-    talk = Talk(stub)
-    yield talk
-    talk.finish()
-    talk.leave()
-
-
-def outcomes(answers: Iterable[pb.Answer]) -> list[str | None]:
-    return [answer.WhichOneof("outcome") for answer in answers]
-
-
-def test_a_stream_opens_answers_in_order_and_closes_with_its_counts(talk: Talk) -> None:
-    opened = talk.open(OpenStream(policy=Policy.ALL, name="front door"))
-    assert (opened.model, opened.version) == ("ramp", 3)
-    assert opened.limits.waiting_frames == LIMITS.waiting_frames
-    talk.send(*(frame(seq) for seq in range(10, 30)))
-    talk.finish()
-    answers, closing = talk.rest()
-    assert [answer.seq for answer in answers] == list(range(10, 30))
-    assert outcomes(answers) == ["depth"] * 20
-    assert (closing.code, dict(closing.counts)) == ("", {"answered": 20})
-
-
-def test_latest_answers_the_newest_and_names_it_in_what_it_skips(talk: Talk, house: House) -> None:
-    """The engine is held on the first frame until the whole burst has arrived."""
-    talk.open()
-    house.engine.hold()
-    talk.send(frame(1))
-    house.engine.wait_entered()
-    talk.send(*(frame(seq) for seq in (2, 3, 4)))
-    talk.finish()
-    house.telemetry.wait("settled", 2)  # frame 4 waits, 2 and 3 were skipped for newer ones
-    house.engine.release()
-    answers, closing = talk.rest()
-    assert outcomes(answers) == ["depth", "skipped", "skipped", "depth"]
-    assert [answer.skipped.superseded_by for answer in answers[1:3]] == [3, 4]
-    assert dict(closing.counts) == {"answered": 2, "skipped_superseded": 2}
-
-
-def test_every_n_keeps_every_nth(talk: Talk) -> None:
-    talk.open(OpenStream(policy=Policy.EVERY_N, every_n=3))
-    kinds: list[str | None] = []
-    for seq in range(1, 8):
-        talk.send(frame(seq))
-        answer = talk.answer()
-        kinds.append(answer.WhichOneof("outcome"))
-        assert answer.skipped.reason in {0, pb.SKIP_REASON_POLICY}
-    talk.finish()
-    talk.rest()
-    keeps = ["depth", "skipped", "skipped"]
-    assert kinds == [*keeps, *keeps, "depth"]
-
-
-def test_a_bad_picture_fails_its_frame_and_the_stream_goes_on(talk: Talk) -> None:
-    talk.open(OpenStream(policy=Policy.ALL))
-    unknown = pb.Image(encoding=99, data=b"x")  # type: ignore[arg-type]  # no such number
-    talk.send(frame(1), frame(2, NOTHING), frame(3, broken()))
-    talk.say(
-        pb.StreamRequest(frame=pb.Frame(seq=4)),
-        pb.StreamRequest(frame=pb.Frame(seq=5, image=unknown)),
-    )
-    talk.send(frame(6))
-    talk.finish()
-    answers, closing = talk.rest()
-    assert outcomes(answers) == ["depth", *["failed"] * 4, "depth"]
-    codes = [answer.failed.code for answer in answers[1:5]]
-    assert codes == [Code.BAD_IMAGE, Code.BAD_IMAGE, Code.BAD_IMAGE, Code.BAD_OPTION]
-    assert all(answer.failed.repair for answer in answers[1:5])
-    assert closing.code == ""
-    assert sum(closing.counts.values()) == 6
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        pb.StreamRequest(frame=frame_to_wire(frame(9))),
-        pb.StreamRequest(frame=frame_to_wire(frame(2))),
-        pb.StreamRequest(open=open_to_wire(OpenStream())),
-        pb.StreamRequest(),
-    ],
-    ids=["gap", "repeat", "second Open", "nothing"],
-)
-def test_a_broken_rule_ends_the_stream_after_the_answers_it_owes(
-    talk: Talk, wrong: pb.StreamRequest
-) -> None:
-    talk.open(OpenStream(policy=Policy.ALL))
-    talk.send(frame(1), frame(2))
-    talk.say(wrong)
-    answers, closing = talk.rest()
-    assert outcomes(answers) == ["depth", "depth"]
-    assert closing.code == Code.BAD_SEQUENCE and closing.reason
-    assert dict(closing.counts) == {"answered": 2}
-
-
-@pytest.mark.parametrize(
-    ("first", "code"),
-    [
-        (pb.StreamRequest(frame=frame_to_wire(frame(1))), Code.BAD_SEQUENCE),
-        (None, Code.BAD_SEQUENCE),
-        (pb.StreamRequest(open=pb.Open(model="none")), Code.UNKNOWN_MODEL),
-        (
-            pb.StreamRequest(
-                open=pb.Open(model="plain", options=pb.Options(labels=pb.LABEL_ENCODING_RAW8))
-            ),
-            Code.NOT_AVAILABLE,
-        ),
-        (pb.StreamRequest(open=pb.Open(policy=pb.POLICY_EVERY_N)), Code.BAD_OPTION),
-        (pb.StreamRequest(open=pb.Open(options=pb.Options(hfov_deg=500))), Code.BAD_OPTION),
-    ],
-    ids=["no Open", "no word", "model", "labels", "every 0", "hfov"],
-)
-def test_a_stream_that_cannot_open_is_refused(
-    talk: Talk, first: pb.StreamRequest | None, code: Code
-) -> None:
-    if first is not None:
-        talk.say(first)
-    talk.finish()
-    with pytest.raises(grpc.RpcError) as caught:
-        talk.reply()
-    refused(caught.value, code)
-
-
-def test_a_client_that_leaves_costs_its_own_frames_only(
-    stub: DepthStub, talk: Talk, house: House
-) -> None:
-    talk.open(OpenStream(policy=Policy.ALL))
-    house.engine.hold()
-    talk.send(frame(1), frame(2))
-    house.engine.wait_entered()
-    house.telemetry.wait("received", 2)
-    talk.leave()
-    asked = stub.Predict.future(request(), timeout=PATIENCE_S)
-    house.telemetry.wait("received", 3)
-    house.engine.release()
-    assert asked.result(PATIENCE_S).WhichOneof("outcome") == "depth"
-
-
-def test_a_stop_ends_an_open_stream_with_the_reason(talk: Talk, wire: Wire) -> None:
-    talk.open(OpenStream(policy=Policy.ALL))
-    talk.send(frame(1))
-    assert talk.answer().WhichOneof("outcome") == "depth"
-    wire.stop_door()
-    answers, closing = talk.rest()
-    assert not answers
-    assert closing.code == Code.SHUTTING_DOWN and dict(closing.counts) == {"answered": 1}
 
 
 def test_health_follows_readiness(wire: Wire) -> None:

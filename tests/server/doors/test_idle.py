@@ -17,7 +17,7 @@ from fathom.wire.depth_pb2_grpc import DepthStub
 from server.security.entry import Entry
 from tests.server.conftest import PATIENCE_S, PICTURE
 from tests.server.doors.conftest import House, Wire
-from tests.server.doors.test_websocket import Port, call
+from tests.server.doors.websocket_talk import Port, call
 
 SOON = Entry(idle_stream_s=0.05)
 

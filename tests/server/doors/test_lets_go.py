@@ -16,7 +16,7 @@ from fathom.wire.convert import frame_to_wire, open_to_wire
 from fathom.wire.depth_pb2_grpc import DepthStub
 from tests.server.conftest import PICTURE, frame
 from tests.server.doors.conftest import House, Wire
-from tests.server.doors.test_websocket import BIG, Port, call_bare, framed, say_bare
+from tests.server.doors.websocket_talk import BIG, Port, call_bare, framed, say_bare
 
 HASTY_S = 0.05
 # A stream of ours, and what gRPC keeps of a call.
