@@ -9,6 +9,7 @@ gives `cx = (cx + 0.5) * s - 0.5`; resizing never aligns corners.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import cv2
@@ -48,9 +49,7 @@ class Letterbox:
     @property
     def content_size(self) -> Size:
         """Size of the picture inside the network input; at least one pixel a side."""
-        scale = min(n / s for n, s in zip(self.network_size, self.source_size, strict=True))
-        height, width = (max(1, math.floor(s * scale + 0.5)) for s in self.source_size)
-        return height, width
+        return _content_size(self.source_size, self.network_size)
 
     @property
     def origin(self) -> Size:
@@ -130,6 +129,14 @@ class Letterbox:
         """The inverse of `to_network`."""
         (down, across), (top, left) = self.scale, self.origin
         return (x_px - left + 0.5) / across - 0.5, (y_px - top + 0.5) / down - 0.5
+
+
+# A frame asks a dozen times, and the next one of its camera again.
+@lru_cache(maxsize=1024)
+def _content_size(source_size: Size, network_size: Size) -> Size:
+    scale = min(n / s for n, s in zip(network_size, source_size, strict=True))
+    height, width = (max(1, math.floor(s * scale + 0.5)) for s in source_size)
+    return height, width
 
 
 @dataclass(frozen=True, slots=True)
