@@ -24,6 +24,7 @@ RESULTS = (
     "fps_against_in_process",
     "rivals",
     "overload",
+    "neighbours",
     "flicker",
 )
 DEFAULT = "indoor-mnv2"
@@ -68,6 +69,7 @@ def render(cards: Sequence[Card], results: Mapping[str, Mapping[str, Any]]) -> s
             _against(results["fps_against_in_process"]),
             _rivals(results["rivals"]),
             _overload(results["overload"]),
+            _neighbours(results["neighbours"]),
             _flicker(results["flicker"]),
         ]
     )
@@ -235,6 +237,25 @@ def _overload(result: Mapping[str, Any]) -> str:
     ]
     picture = "![Worst age in each 5 s, by camera](benchmarks/results/overload.png)"
     return "\n".join([*lines, "", picture])
+
+
+def _neighbours(result: Mapping[str, Any]) -> str:
+    figures = result["figures"]
+    lines = [
+        f"**Neighbours**: what a camera of {figures['fps']:.0f} frames/s notices of another client"
+        f" on an engine of a fixed cost, on {result['machine']}, {result['date'][:10]};"
+        " `python -m benchmarks.neighbours`. An engine that computes is not interrupted: beside"
+        " whoever keeps it busy a frame waits for the rest of one batch, flood or not.",
+        "",
+        "| beside | age p50 ms | p95 | p99 |",
+        "|---|---|---|---|",
+    ]
+    for phase, each in figures["phases"].items():
+        ages = each["age"]
+        beside = "nobody" if phase == "alone" else f"a {phase}"
+        cells = [f"{ages[name]:.1f}" for name in ("p50_ms", "p95_ms", "p99_ms")]
+        lines.append(f"| {beside} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _flicker(result: Mapping[str, Any]) -> str:

@@ -122,6 +122,18 @@ DECODERS: dict[str, Any] = {
     },
 }
 
+NEIGHBOURS: dict[str, Any] = {
+    "machine": "a machine",
+    "date": "2026-11-21T00:00:00+00:00",
+    "figures": {
+        "fps": 30.0,
+        "phases": {
+            phase: {"age": {"p50_ms": p99_ms - 5, "p95_ms": p99_ms - 1, "p99_ms": p99_ms}}
+            for phase, p99_ms in (("alone", 16.0), ("flooding client", 27.04))
+        },
+    },
+}
+
 RESULTS = {
     "ablation": ABLATION,
     "engine_against_reference_002": DECODERS,
@@ -129,6 +141,7 @@ RESULTS = {
     "fps_against_in_process": AGAINST,
     "rivals": RIVALS,
     "overload": OVERLOAD,
+    "neighbours": NEIGHBOURS,
     "flicker": FLICKER,
 }
 
@@ -160,6 +173,8 @@ def test_figures_come_with_machine_protocol_and_unit() -> None:
     assert "| 2.1x capacity | 99.5% of it | 1.000 | 24 | 40 | 4.6 MiB |" in text
     assert "| other, every frame | 100 | 5000 | 90 | 6000 |" in text
     assert "86 of the 100 frames/s" in text and "86%" in text and "90%" in text
+    assert "| nobody | 11.0 | 15.0 | 16.0 |" in text
+    assert "| a flooding client | 22.0 | 26.0 | 27.0 |" in text
     assert "| 0.5 | 3.8 % | 3.8 % | 3.8 % | 0.2296 |" in text
     assert "| plain | 2 | 0.607 ± 0.005 | 0.230 ± 0.001 | 0.800 ± 0.000 m | +0.0 |" in text
     assert "| taught | 1 | 0.646 | 0.230 | 0.800 m | +3.9 |" in text
