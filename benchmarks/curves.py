@@ -2,7 +2,7 @@
 
     python -m benchmarks.curves benchmarks/results/ablation.json
 
-A run whose validation pictures were fitted on as well is named so: its curve says how well it
+A run whose validation pictures were fitted on as well has a star: its curve says how well it
 remembers them, not how well it does.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.plot import Chart, Line, draw, shades, write_png
 
-_FITTED_TOO = "train"
+_FITTED_TOO, _STAR = "train", "*"
 _SIZE_PX = (460, 1100)
 
 
@@ -58,12 +58,19 @@ def chart(runs: Sequence[Mapping[str, Any]]) -> Chart:
             )
         )
         named.add(name)
-    return Chart(title="", x_label="epoch", y_label="delta1 on val", lines=lines, size_px=_SIZE_PX)
+    starred = any(name.endswith(_STAR) for name in names)
+    return Chart(
+        title="",
+        x_label=f"epoch ({_STAR} val was fitted on too)" if starred else "epoch",
+        y_label="delta1 on val",
+        lines=lines,
+        size_px=_SIZE_PX,
+    )
 
 
 def _name(run: Mapping[str, Any]) -> str:
     fitted = run["settings"]["fit_part"] == _FITTED_TOO
-    return f"{run['name']}{' (val fitted)' if fitted else ''}"
+    return f"{run['name']}{_STAR if fitted else ''}"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ RUNS = [
 
 def test_seeds_share_a_name_and_a_colour_and_fitted_pictures_are_told() -> None:
     first, second, shipped = chart(RUNS).lines
-    assert [first.name, second.name, shipped.name] == ["supervised", "", "shipped (val fitted)"]
+    assert [first.name, second.name, shipped.name] == ["supervised", "", "shipped*"]
     assert first.colour == second.colour != shipped.colour
     assert shipped.x.tolist() == [1, 2, 3] and shipped.y.tolist() == [0.7, 0.75, 0.8]
 
