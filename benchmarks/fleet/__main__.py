@@ -99,11 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--compare-cameras", default="1,4,16", help="by commas (%(default)s)")
     add(
         "--compare-load",
-        default="0.5,0.95:1.05,2",
+        default="0.5,0.95:1.05,1.9:2.1",
         help="times capacity, by commas; A:B grows from A to B (%(default)s)",
     )
     add("--compare-seconds", type=float, default=30, help="of each cell (%(default)s)")
-    add("--measure-seconds", type=float, default=10, help="of both its runs (%(default)s)")
+    add("--measure-seconds", type=float, default=30, help="of both its runs (%(default)s)")
     add("--measure", type=Path, metavar="JSON", help="see above; more options go to the server")
     add("--json", type=Path, help=f"where results go, else in {FOLDER.name}/")
     add("--picture", type=Path, help="where the picture goes, else beside them")

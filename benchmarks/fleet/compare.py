@@ -22,7 +22,6 @@ from benchmarks.tallies import read_run
 # Slow against what a busy machine adds to a sleep, fast enough for a p99 in half a minute.
 _SERVER = ("--engine=null", "--null-cost-ms=20")
 _BAR = 0.15
-_MEASURE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Cell:
 
 
 def compare(
-    cells: Cells, server_arguments: Sequence[str], measure_s: float = _MEASURE_S
+    cells: Cells, server_arguments: Sequence[str], measure_s: float
 ) -> tuple[Costs, list[Cell]]:
     """The costs that were measured, and every cell."""
     told = server_arguments or _SERVER
