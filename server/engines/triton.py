@@ -258,7 +258,7 @@ class TritonEngine:
                     del server.abandoned[: len(done)]
             if healthy:
                 for calls in done:
-                    calls.close()
+                    calls.close(patient=False)  # the next check does not wait for this
 
     def _meet(self) -> dict[int, tuple[int, int]]:
         """By number, the servers that answer: batches each computes at once, and its largest."""

@@ -33,7 +33,7 @@ _REGISTER_TIMEOUT_S = 1.0
 _IN_USE = "StatusCode.INTERNAL"
 # Triton lets go of a request's memory only a moment after its answer is out, and refuses to forget
 # a region until then (reference counts of triton-inference-server/server#7567).
-_MOST_REFUSALS, _REFUSED_PAUSE_S = 20, 0.01
+_TRIES, _REFUSED_PAUSE_S = 20, 0.01
 
 
 class BadAnswer(Exception):  # noqa: N818 - it names what came
@@ -93,10 +93,10 @@ class Calls:
         }
         return Outputs(arrays["depth_m"], arrays.get("labels"))
 
-    def close(self) -> None:
-        """Let the server forget the memory."""
+    def close(self, *, patient: bool = True) -> None:
+        """Let the server forget the memory; with patience as soon as it no longer holds it."""
         if self._shared is not None:
-            forget(self._client, self._shared.name)
+            forget(self._client, self._shared.name, tries=_TRIES if patient else 1)
 
     def _read(self, result: InferResult, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         said = result.get_output(name)
@@ -113,9 +113,9 @@ def is_here(address: str) -> bool:
     return address.rpartition(":")[0] in _HERE
 
 
-def forget(client: InferenceServerClient, region: str) -> None:
+def forget(client: InferenceServerClient, region: str, *, tries: int = _TRIES) -> None:
     """Let a server unmap a region by name, as soon as none of its requests holds it."""
-    for _ in range(_MOST_REFUSALS):
+    for _ in range(tries):
         try:
             client.unregister_system_shared_memory(region, client_timeout=_REGISTER_TIMEOUT_S)
         except InferenceServerException as error:
