@@ -33,12 +33,24 @@ class Schedule:
         root = math.sqrt(self.fps**2 + 2 * self.fps_per_s * k)
         return self.offset_s + 2 * k / (self.fps + root)
 
+    def newest(self, elapsed_s: float) -> int:
+        """The last frame that is due by then; -1 before the first."""
+        # A nanosecond of grace: k / fps * fps may come out just below k.
+        since_s = elapsed_s - self.offset_s + 1e-9
+        due = math.floor(frames_after(since_s, self.fps, self.fps_per_s))
+        return max(-1, min(due, self.frames - 1))
+
+
+def frames_after(seconds: float, fps: float, fps_per_s: float) -> float:
+    """What a camera has sent by then, a part of a frame included."""
+    return seconds * (fps + fps_per_s * seconds / 2)
+
 
 def schedules(
     *, cameras: int, fps: float, seconds: float, fps_per_s: float = 0.0
 ) -> list[Schedule]:
     """Cameras of one rate, their first frames spread evenly over one frame's time."""
-    frames = round((fps + fps_per_s * seconds / 2) * seconds)
+    frames = round(frames_after(seconds, fps, fps_per_s))
     return [Schedule(fps, frames, camera / (cameras * fps), fps_per_s) for camera in range(cameras)]
 
 

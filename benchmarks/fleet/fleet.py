@@ -19,7 +19,7 @@ from benchmarks.fleet.costs import Costs
 from benchmarks.fleet.node import Node
 from benchmarks.fleet.placement import Loads, placement_of, surplus
 from benchmarks.fleet.timeline import Timeline
-from benchmarks.tallies import Schedule
+from benchmarks.tallies import Schedule, frames_after
 from fathom.session.reconnect import Backoff, Reconnect
 from server.core.scheduler import Bounds
 
@@ -258,7 +258,6 @@ def _plans(scene: Scene, rng: np.random.Generator) -> list[Schedule]:
         phase = rng.random() if scene.spread else share
         first_s = share * scene.ramp_s + phase / scene.fps
         left_s = max(0.0, scene.seconds - first_s)
-        mean_fps = scene.fps + scene.fps_per_s * left_s / 2
-        frames = math.ceil(left_s * mean_fps - 1e-9)
+        frames = math.ceil(frames_after(left_s, scene.fps, scene.fps_per_s) - 1e-9)
         plans.append(Schedule(scene.fps, frames, first_s, scene.fps_per_s))
     return plans

@@ -1,34 +1,11 @@
-"""When one camera's frames are due, and what became of each. Knows no clock and no connection."""
+"""What became of each of one camera's frames. Knows no clock and no connection."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from benchmarks.results import Summary
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """Frame k is due at `offset_s + k / fps`, counted from the start of the run."""
-
-    fps: float
-    frames: int
-    offset_s: float = 0.0
-
-    def due_s(self, k: int) -> float:
-        return self.offset_s + k / self.fps
-
-    def newest(self, elapsed_s: float) -> int:
-        """The last frame that is due by then; -1 before the first."""
-        # A nanosecond of grace: k / fps * fps may come out just below k.
-        due = math.floor((elapsed_s - self.offset_s + 1e-9) * self.fps)
-        return max(-1, min(due, self.frames - 1))
-
-
-def schedules(*, cameras: int, fps: float, seconds: float) -> list[Schedule]:
-    """Cameras of equal rate, their first frames spread evenly over one frame's time."""
-    frames = int(seconds * fps)
-    return [Schedule(fps, frames, i / cameras / fps) for i in range(cameras)]
+from benchmarks.tallies import Schedule
 
 
 @dataclass(slots=True)

@@ -20,9 +20,10 @@ from enum import StrEnum
 import uvloop
 
 from benchmarks.pictures import camera_jpeg
-from benchmarks.rivals.books import Books, Figures, schedules
+from benchmarks.rivals.books import Books, Figures
 from benchmarks.rivals.http_pool import Pool
 from benchmarks.rivals.styles import Ask, Style, every_frame, latest_stream, newest_next
+from benchmarks.tallies import schedules
 from fathom.session.aio import Client, Stream
 from fathom.values import OpenStream, Policy
 

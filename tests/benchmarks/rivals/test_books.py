@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.rivals.books import Books, Figures, Schedule, schedules
+from benchmarks.rivals.books import Books, Figures
+from benchmarks.tallies import Schedule, schedules
 
 
 @given(

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.rivals.books import Books, Schedule, schedules
+from benchmarks.rivals.books import Books
 from benchmarks.rivals.http_pool import Refused
 from benchmarks.rivals.load import run
 from benchmarks.rivals.styles import Ask, every_frame, latest_stream, newest_next
+from benchmarks.tallies import Schedule, schedules
 from fathom.errors import Code
 from fathom.geometry import Intrinsics
 from fathom.session.aio import Stream
