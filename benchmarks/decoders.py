@@ -16,9 +16,9 @@ from typing import get_args
 import numpy as np
 import torch
 
-from benchmarks.turns import in_turns
 from export.onnx import export_onnx
 from export.program import export_program, output_names
+from export.turns import in_turns
 from server.engines.engine import Engine
 from server.engines.openvino import OpenVinoEngine
 from training.students.spec import DecoderName, EncoderName, StudentSpec

@@ -31,7 +31,7 @@ import numpy as np
 from benchmarks import decoders
 from benchmarks.results import FOLDER, Summary, write_result
 from benchmarks.roofline import Ceilings, layers_of, measure_ceilings
-from benchmarks.turns import in_turns
+from export.turns import in_turns
 from fathom.card import Card
 from fathom.errors import FathomError
 from fathom.geometry import RGB

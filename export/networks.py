@@ -3,8 +3,8 @@
 On this machine's CPU; what only a GPU can run has no function here.
 """
 
+import itertools
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from openvino import properties as props
 
 from export.program import INPUT, LABELS, OUTPUT
+from export.turns import in_turns
 from fathom.geometry import F32, RGB
 from training.students.student import Student
 
@@ -106,13 +107,15 @@ def median_costs_ms(networks: Sequence[Network], frames: RGB) -> list[float]:
 
     The first calls of a turn do not count: threads of the last network's library still spin.
     """
-    seconds: list[list[float]] = [[] for _ in networks]
-    for _ in range(_TURNS):
-        for taken, run in zip(seconds, networks, strict=True):
-            for call in range(_WARM_UP_CALLS + _TIMED_CALLS):
-                one = frames[call % len(frames)][None]
-                before_s = time.perf_counter()
-                run(one)
-                if call >= _WARM_UP_CALLS:
-                    taken.append(time.perf_counter() - before_s)
-    return [1e3 * statistics.median(taken) for taken in seconds]
+    named = {str(number): _one_by_one(run, frames) for number, run in enumerate(networks)}
+    taken = in_turns(named, rounds=_TURNS, calls=_WARM_UP_CALLS + _TIMED_CALLS)
+    return [
+        1e3 * statistics.median(s for turn in turns for s in turn[_WARM_UP_CALLS:])
+        for turns in taken.values()
+    ]
+
+
+def _one_by_one(run: Network, frames: RGB) -> Callable[[], object]:
+    """A call with the next frame, round and round."""
+    ones = itertools.cycle(frame[None] for frame in frames)
+    return lambda: run(next(ones))

@@ -1,6 +1,6 @@
 """The order of turns; nothing is timed."""
 
-from benchmarks.turns import in_turns
+from export.turns import in_turns
 
 
 def test_all_take_a_turn_in_every_round() -> None:
