@@ -6,7 +6,7 @@ python -m server --http-port 8000 --grpc-port 8001
 import sys
 
 from fathom.errors import FathomError
-from server.process import begin_log, log_settings
+from server.process import begin_log, log_settings, poll_in_place
 from server.settings import load
 
 
@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     begin_log(settings)
     log_settings(settings, origins)
+    poll_in_place()
     # Imported by whoever needs it: a supervisor has no doors and no engine, and is small.
     try:
         if settings.workers > 1:
