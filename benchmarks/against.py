@@ -1,8 +1,10 @@
 """The server against the same work without one, in turns on the same cores.
 
-server   its client builds no message and reads no answer (`benchmarks.lean`)
-session  the same server with a client as programs use it
-bare     the same work behind nothing but gRPC: what is left of the rate in process for any server
+server   its client costs next to nothing: it speaks gRPC on its socket (`benchmarks.wire`)
+lean     the same server; a client by gRPC's library that builds no message and reads no answer
+session  the same server; a client as programs use it
+bare     the same work behind nothing but gRPC, as the server sets it, and the client of `server`:
+         what is left of the rate in process for any server of this library
 """
 
 import statistics
@@ -14,12 +16,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import lean, wire
 from benchmarks.cameras import closed_loop
 from benchmarks.in_process import READY
-from benchmarks.lean import saturate
 from benchmarks.serving import announced, cpu_s, serving
+from server.process import GRPC_ENVIRONMENT
 
-SERVER, SESSION, BARE = "server", "session", "bare"
+SERVER, LEAN, SESSION, BARE = "server", "lean", "session", "bare"
 # The best arrangement is one of these, by network and machine: lanes, and threads over all of them.
 _ARRANGEMENTS = {"in_process_1_lane_2_threads": (1, 2), "in_process_2_lanes_1_thread": (2, 2)}
 _IN_FLIGHT = 4
@@ -38,15 +41,18 @@ def against_in_process(
     idle_s = elapsed_s = 0.0
     with ExitStack() as stack:
         server = stack.enter_context(serving(arguments))
-        bare = stack.enter_context(announced("benchmarks.bare", *arguments))
+        bare = stack.enter_context(
+            announced("benchmarks.bare", *arguments, environment=GRPC_ENVIRONMENT)
+        )
         others = {
             name: stack.enter_context(_in_process(arguments, *lanes_and_threads))
             for name, lanes_and_threads in _ARRANGEMENTS.items()
         }
         turns: dict[str, tuple[int, Callable[[int], float]]] = {
-            SERVER: (server.pid, lambda n: _lean(server.grpc, picture, n, bare=False)),
+            SERVER: (server.pid, lambda n: _wire(server.grpc, picture, n, bare=False)),
+            LEAN: (server.pid, lambda n: _lean(server.grpc, picture, n)),
             SESSION: (server.pid, lambda n: _session(server.grpc, picture, n)),
-            BARE: (bare.pid, lambda n: _lean(bare.target, picture, n, bare=True)),
+            BARE: (bare.pid, lambda n: _wire(bare.target, picture, n, bare=True)),
         }
         turns |= {name: (other.process.pid, other.run) for name, other in others.items()}
         for _, run in turns.values():
@@ -62,8 +68,12 @@ def against_in_process(
     return compared(fps) | {"idle_cores": round(idle_s / elapsed_s, 3)}
 
 
-def _lean(target: str, picture: bytes, frames: int, *, bare: bool) -> float:
-    return saturate(target, picture, in_flight=_IN_FLIGHT, frames=frames, bare=bare)
+def _wire(target: str, picture: bytes, frames: int, *, bare: bool) -> float:
+    return wire.saturate(target, picture, in_flight=_IN_FLIGHT, frames=frames, bare=bare)
+
+
+def _lean(target: str, picture: bytes, frames: int) -> float:
+    return lean.saturate(target, picture, in_flight=_IN_FLIGHT, frames=frames)
 
 
 def _session(target: str, picture: bytes, frames: int) -> float:
@@ -80,6 +90,7 @@ def compared(fps: dict[str, list[float]]) -> dict[str, object]:
         "fps_of_rounds": {name: [round(one, 1) for one in got] for name, got in fps.items()},
         "best_in_process": best,
         "ratio": round(medians[SERVER] / medians[best], 3),
+        "ratio_lean": round(medians[LEAN] / medians[best], 3),
         "ratio_session": round(medians[SESSION] / medians[best], 3),
         "ratio_bare": round(medians[BARE] / medians[best], 3),
         "ratio_of_rounds": [round(ratio, 3) for ratio in in_turn],

@@ -84,6 +84,7 @@ def _against_in_process(
         "fps",
         "best_in_process",
         "ratio",
+        "ratio_lean",
         "ratio_session",
         "ratio_bare",
         "ratio_of_rounds",

@@ -18,7 +18,8 @@ from fathom.wire.convert import frame_to_wire, open_to_wire
 # Channels that carry bytes are `Any`: the stubs want what gRPC does not, serializers above all.
 SERVICE = pb.DESCRIPTOR.services_by_name["Depth"].full_name
 # Every depth is larger, every skip and failure smaller.
-_DEPTH_BYTES = 1024
+DEPTH_BYTES = 1024
+NO_DEPTH = "a frame got no depth: the rate means nothing"
 
 
 def opening() -> bytes:
@@ -31,26 +32,20 @@ def frame(seq: int, image: Image) -> bytes:
     return pb.StreamRequest(frame=frame_to_wire(Frame(seq=seq, image=image))).SerializeToString()
 
 
-def saturate(target: str, picture: bytes, *, in_flight: int, frames: int, bare: bool) -> float:
-    """Keep `in_flight` frames under way until `frames` were answered; frames/s.
-
-    bare  the server at `target` is `benchmarks.bare`, which takes pictures and gives depth
-    """
+def saturate(target: str, picture: bytes, *, in_flight: int, frames: int) -> float:
+    """Keep `in_flight` frames under way until `frames` were answered; frames/s."""
     image = Image(encoding=ImageEncoding.JPEG, data=picture)
-    requests = [picture if bare else frame(seq, image) for seq in range(1, frames + 1)]
-    return uvloop.run(_saturate(target, None if bare else opening(), requests, in_flight))
+    requests = [frame(seq, image) for seq in range(1, frames + 1)]
+    return uvloop.run(_saturate(target, requests, in_flight))
 
 
-async def _saturate(
-    target: str, first: bytes | None, requests: Sequence[bytes], in_flight: int
-) -> float:
+async def _saturate(target: str, requests: Sequence[bytes], in_flight: int) -> float:
     received_s: list[float] = []
     channel: Any
     async with aio.insecure_channel(target, options=CHANNEL_OPTIONS) as channel:
         call = channel.stream_stream(f"/{SERVICE}/Stream")()
-        if first is not None:
-            await call.write(first)
-            await call.read()
+        await call.write(opening())
+        await call.read()
         room = asyncio.Semaphore(in_flight)
 
         async def send() -> None:
@@ -63,8 +58,8 @@ async def _saturate(
             reply = await call.read()
             received_s.append(time.perf_counter())
             room.release()
-            if reply is aio.EOF or len(reply) < _DEPTH_BYTES:  # type: ignore[attr-defined]
-                raise SystemExit("a frame got no depth: the rate means nothing")
+            if reply is aio.EOF or len(reply) < DEPTH_BYTES:  # type: ignore[attr-defined]
+                raise SystemExit(NO_DEPTH)
         await sender
         call.cancel()
     return (len(requests) - 1) / (received_s[-1] - received_s[0])

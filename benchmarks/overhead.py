@@ -5,12 +5,13 @@ take turns, all of asyncio on uvloop:
 
 session  `fathom.session.aio`, as programs use it
 lean     messages built before the clock starts and not read after: the server's part alone
-echo     the same number of bytes both ways with a server that does nothing
+echo     the same number of bytes both ways with a server that does nothing, and gRPC as it comes
+echo_in_place  the same with gRPC set as the server sets it, see `server.process.poll_in_place`
 """
 
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -25,6 +26,7 @@ from fathom.session.aio import Client
 from fathom.session.channel import CHANNEL_OPTIONS, predict_request
 from fathom.session.pictures import as_image
 from fathom.values import EncodedDepth, Image, OpenStream, Options, Policy
+from server.process import GRPC_ENVIRONMENT
 
 # Does one exchange, and says how long it took.
 Exchange: TypeAlias = Callable[[], Awaitable[float]]
@@ -41,8 +43,10 @@ def overhead(arguments: Sequence[str], *, frames: int, rounds: int) -> dict[str,
     with (
         serving(["--engine=null", *arguments]) as server,
         announced("benchmarks.echo", str(_REPLY_BYTES)) as echo,
+        announced("benchmarks.echo", str(_REPLY_BYTES), environment=GRPC_ENVIRONMENT) as in_place,
     ):
-        p50s_ms = uvloop.run(_turns(server, echo.target, as_image(pixels), frames, rounds))
+        echoes = {"echo": echo.target, "echo_in_place": in_place.target}
+        p50s_ms = uvloop.run(_turns(server, echoes, as_image(pixels), frames, rounds))
     return compared(p50s_ms)
 
 
@@ -61,22 +65,23 @@ def compared(p50s_ms: dict[str, list[float]]) -> dict[str, object]:
 
 
 async def _turns(
-    server: Serving, echo: str, image: Image, frames: int, rounds: int
+    server: Serving, echoes: Mapping[str, str], image: Image, frames: int, rounds: int
 ) -> dict[str, list[float]]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         bare = await enter(aio.insecure_channel(server.grpc, options=CHANNEL_OPTIONS))
-        echoing = await enter(aio.insecure_channel(echo))
         client = await enter(Client(server.grpc))
         request = predict_request(image, Options(), "").SerializeToString()
         exchanges: dict[str, Exchange] = {
             "stream_session": await enter(_session_stream(client, image)),
             "stream_lean": await enter(_lean_stream(bare, image)),
-            "stream_echo": await enter(_echo_stream(echoing, image.data)),
             "unary_session": _session_unary(client, image),
             "unary_lean": _bytes_unary(bare, f"/{lean.SERVICE}/Predict", request),
-            "unary_echo": _bytes_unary(echoing, UNARY, image.data),
         }
+        for name, echo in echoes.items():
+            channel = await enter(aio.insecure_channel(echo))
+            exchanges[f"stream_{name}"] = await enter(_echo_stream(channel, image.data))
+            exchanges[f"unary_{name}"] = _bytes_unary(channel, UNARY, image.data)
         p50s_ms: dict[str, list[float]] = {name: [] for name in exchanges}
         for exchange in exchanges.values():
             for _ in range(_WARM_UP):

@@ -1,13 +1,15 @@
 """A Fathom server as a process of its own, for as long as a benchmark needs it."""
 
+import os
 import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 _READY = re.compile(r"server\.ready http=(\S+) grpc=(\S+)")
 _STOP_S = 10
@@ -85,11 +87,15 @@ class Announced:
 
 
 @contextmanager
-def announced(module: str, *arguments: str) -> Iterator[Announced]:
+def announced(
+    module: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Announced]:
     """Start `python -m MODULE`, which prints a word and its port once it serves; end it after."""
     command = [sys.executable, "-m", module, *arguments]
-    root = Path(__file__).parent.parent
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+    root, told = Path(__file__).parent.parent, os.environ | environment
+    with subprocess.Popen(
+        command, cwd=root, env=told, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             words = process.stdout.readline().split() if process.stdout else []
             if len(words) != 2:

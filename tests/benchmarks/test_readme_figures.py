@@ -52,10 +52,32 @@ OVERLOAD: dict[str, Any] = {
 AGAINST: dict[str, Any] = {
     "date": "2026-11-21T00:00:00+00:00",
     "figures": {
-        "fps": {"server": 86.4, "session": 80.0, "bare": 90.0, "two_lanes": 100.4},
+        "fps": {
+            "server": 86.4,
+            "lean": 83.0,
+            "session": 80.0,
+            "bare": 90.0,
+            "two_lanes": 100.4,
+        },
         "best_in_process": "two_lanes",
         "ratio": 0.861,
+        "ratio_lean": 0.827,
         "ratio_bare": 0.896,
+    },
+}
+
+
+OVERHEAD: dict[str, Any] = {
+    "date": "2026-11-21T00:00:00+00:00",
+    "figures": {
+        "p50_ms": {
+            "stream_lean": 0.616,
+            "stream_echo": 0.334,
+            "stream_echo_in_place": 0.3,
+            "unary_lean": 0.92,
+            "unary_echo": 0.8,
+            "unary_echo_in_place": 0.7,
+        }
     },
 }
 
@@ -139,6 +161,7 @@ RESULTS = {
     "engine_against_reference_002": DECODERS,
     "fps": RESULT,
     "fps_against_in_process": AGAINST,
+    "fps_overhead": OVERHEAD,
     "rivals": RIVALS,
     "overload": OVERLOAD,
     "neighbours": NEIGHBOURS,
@@ -172,7 +195,8 @@ def test_figures_come_with_machine_protocol_and_unit() -> None:
     assert "a machine" in text and "75 KB" in text and "2026-11-21" in text
     assert "| 2.1x capacity | 99.5% of it | 1.000 | 24 | 40 | 4.6 MiB |" in text
     assert "| other, every frame | 100 | 5000 | 90 | 6000 |" in text
-    assert "86 of the 100 frames/s" in text and "86%" in text and "90%" in text
+    assert "86 of the 100 frames/s" in text and "86%" in text and "83%" in text and "90%" in text
+    assert "p50 0.62 ms over a kept stream (echo 0.33 ms" in text and "0.92 ms a call" in text
     assert "| nobody | 11.0 | 15.0 | 16.0 |" in text
     assert "| a flooding client | 22.0 | 26.0 | 27.0 |" in text
     assert "| 0.5 | 3.8 % | 3.8 % | 3.8 % | 0.2296 |" in text
