@@ -22,6 +22,7 @@ RESULTS = (
     "engine_against_reference_002",
     "fps",
     "fps_against_in_process",
+    "fps_against_in_process_f32",
     "fps_overhead",
     "rivals",
     "overload",
@@ -67,7 +68,7 @@ def render(cards: Sequence[Card], results: Mapping[str, Mapping[str, Any]]) -> s
             _recipes(results["ablation"]),
             _decoders(results["engine_against_reference_002"]),
             _speed(results["fps"]),
-            _against(results["fps_against_in_process"]),
+            _against(results["fps_against_in_process"], results["fps_against_in_process_f32"]),
             _overhead(results["fps_overhead"]),
             _rivals(results["rivals"]),
             _overload(results["overload"]),
@@ -177,17 +178,19 @@ def _speed(result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"The server holds {memory:.0f} MiB of memory meanwhile."])
 
 
-def _against(result: Mapping[str, Any]) -> str:
-    figures = result["figures"]
+def _against(result: Mapping[str, Any], in_f32: Mapping[str, Any]) -> str:
+    figures, f32 = result["figures"], in_f32["figures"]
     fps = figures["fps"]
-    best = fps[figures["best_in_process"]]
+    best, best_f32 = (each["fps"][each["best_in_process"]] for each in (figures, f32))
     return (
         f"One saturated stream gets {fps['server']:.0f} of the {best:.0f} frames/s that the same"
         f" work reaches in one process on the same cores, {figures['ratio']:.0%}, with a client"
         f" that costs next to nothing; with gRPC's own library there it is {fps['lean']:.0f}"
         f" ({figures['ratio_lean']:.0%}), and where that builds and reads every message"
         f" {fps['session']:.0f}. A bare gRPC server with nothing but that work behind it gets"
-        f" {fps['bare']:.0f} ({figures['ratio_bare']:.0%}) ({result['date'][:10]};"
+        f" {fps['bare']:.0f} ({figures['ratio_bare']:.0%}). In f32, as on a processor without bf16,"
+        f" it is {f32['fps']['server']:.0f} of {best_f32:.0f} ({f32['ratio']:.0%})"
+        f" ({result['date'][:10]};"
         " `python benchmarks/fps.py --against-in-process`)."
     )
 

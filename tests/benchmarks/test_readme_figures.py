@@ -161,6 +161,7 @@ RESULTS = {
     "engine_against_reference_002": DECODERS,
     "fps": RESULT,
     "fps_against_in_process": AGAINST,
+    "fps_against_in_process_f32": AGAINST,
     "fps_overhead": OVERHEAD,
     "rivals": RIVALS,
     "overload": OVERLOAD,
@@ -196,6 +197,7 @@ def test_figures_come_with_machine_protocol_and_unit() -> None:
     assert "| 2.1x capacity | 99.5% of it | 1.000 | 24 | 40 | 4.6 MiB |" in text
     assert "| other, every frame | 100 | 5000 | 90 | 6000 |" in text
     assert "86 of the 100 frames/s" in text and "86%" in text and "83%" in text and "90%" in text
+    assert "In f32, as on a processor without bf16, it is 86 of 100 (86%)" in text
     assert "p50 0.62 ms over a kept stream (echo 0.33 ms" in text and "0.92 ms a call" in text
     assert "| nobody | 11.0 | 15.0 | 16.0 |" in text
     assert "| a flooding client | 22.0 | 26.0 | 27.0 |" in text

@@ -60,12 +60,14 @@ def test_every_message_there_and_back_is_counted_with_its_length() -> None:
 
 def test_a_request_larger_than_the_server_s_window_waits_for_room() -> None:
     """HTTP/2's first window is 64 KiB; every byte of a megabyte must have come."""
-    with served(lambda requests: (bytes(len(r) // 100) for r in requests)) as target:
-        with stream(target) as opened:
-            for _ in range(3):
-                opened.send(asking(0, request_bytes=1_000_000))
-            replies = opened.replies()
-            assert [next(replies) for _ in range(3)] == [10_000] * 3
+    with (
+        served(lambda requests: (bytes(len(r) // 100) for r in requests)) as target,
+        stream(target) as opened,
+    ):
+        for _ in range(3):
+            opened.send(asking(0, request_bytes=1_000_000))
+        replies = opened.replies()
+        assert [next(replies) for _ in range(3)] == [10_000] * 3
 
 
 def test_what_is_taken_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
