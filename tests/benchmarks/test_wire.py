@@ -104,7 +104,8 @@ def test_a_rate_is_of_answers_with_depth_only() -> None:
 @given(st.lists(st.integers(0, 50), max_size=20), st.lists(st.integers(1, 9), max_size=60))
 def test_messages_are_found_however_the_bytes_are_cut(sizes: list[int], cuts: list[int]) -> None:
     data = b"".join(wire.message(bytes(size)) for size in sizes)
-    counter, got, at = wire.MessageCounter(), [], 0
+    counter, at = wire.MessageCounter(), 0
+    got: list[int] = []
     for cut in [*cuts, len(data)]:
         got += counter.count(memoryview(data)[at : at + cut])
         at += cut
