@@ -84,15 +84,14 @@ def compared(fps: dict[str, list[float]]) -> dict[str, object]:
     """Medians, and what each has of the better arrangement in process."""
     medians = {name: statistics.median(got) for name, got in fps.items()}
     best = max(_ARRANGEMENTS, key=medians.__getitem__)
+    share = {name: round(median / medians[best], 3) for name, median in medians.items()}
     in_turn = [mine / other for mine, other in zip(fps[SERVER], fps[best], strict=True)]
     return {
         "fps": {name: round(median, 1) for name, median in medians.items()},
         "fps_of_rounds": {name: [round(one, 1) for one in got] for name, got in fps.items()},
         "best_in_process": best,
-        "ratio": round(medians[SERVER] / medians[best], 3),
-        "ratio_lean": round(medians[LEAN] / medians[best], 3),
-        "ratio_session": round(medians[SESSION] / medians[best], 3),
-        "ratio_bare": round(medians[BARE] / medians[best], 3),
+        "ratio": share[SERVER],
+        **{f"ratio_{name}": share[name] for name in (LEAN, SESSION, BARE)},
         "ratio_of_rounds": [round(ratio, 3) for ratio in in_turn],
     }
 

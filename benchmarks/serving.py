@@ -90,9 +90,12 @@ class Announced:
 def announced(
     module: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Announced]:
-    """Start `python -m MODULE`, which prints a word and its port once it serves; end it after."""
+    """Start `python -m MODULE`, which prints a word and its port once it serves; end it after.
+
+    environment  what it is told where this process has not been told otherwise, as a server is
+    """
     command = [sys.executable, "-m", module, *arguments]
-    root, told = Path(__file__).parent.parent, os.environ | environment
+    root, told = Path(__file__).parent.parent, {**environment, **os.environ}
     with subprocess.Popen(
         command, cwd=root, env=told, stdout=subprocess.PIPE, text=True
     ) as process:

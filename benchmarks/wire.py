@@ -185,14 +185,14 @@ class MessageCounter:
 
     def count(self, data: memoryview) -> Iterator[int]:
         """The lengths of the messages that end in these bytes."""
-        while data or (len(self._prefix) == _PREFIX_BYTES and not self._left):
+        while data:
             if len(self._prefix) < _PREFIX_BYTES:
                 missing = _PREFIX_BYTES - len(self._prefix)
                 self._prefix += data[:missing]
                 data = data[missing:]
-                if len(self._prefix) == _PREFIX_BYTES:
-                    self._length = self._left = int.from_bytes(self._prefix[1:])
-                continue
+                if len(self._prefix) < _PREFIX_BYTES:
+                    return
+                self._length = self._left = int.from_bytes(self._prefix[1:])
             taken = min(self._left, len(data))
             self._left -= taken
             data = data[taken:]
